@@ -1,0 +1,105 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { expect, test } from 'vitest';
+
+/** Which part may import which other part. A part may always import itself. */
+const MAY_IMPORT: Record<string, readonly string[]> = {
+  call: ['errors'],
+  errors: [],
+  settings: ['errors'],
+  policy: ['call', 'errors'],
+  usage: ['call', 'errors'],
+  gate: ['call', 'errors', 'policy', 'usage'],
+  redaction: ['call', 'errors'],
+  isolation: ['call', 'errors', 'worker/protocol'],
+  audit: ['call', 'errors'],
+  telemetry: ['call', 'errors'],
+  enforce: [
+    'call',
+    'errors',
+    'settings',
+    'policy',
+    'gate',
+    'usage',
+    'redaction',
+    'isolation',
+    'audit',
+    'telemetry',
+  ],
+  index: [
+    'enforce',
+    'errors',
+    'call',
+    'policy',
+    'gate',
+    'usage',
+    'redaction',
+    'isolation',
+    'audit',
+    'settings',
+  ],
+  integrations: ['index'],
+  evaluation: ['index'],
+  cli: ['index', 'evaluation'],
+  worker: [],
+};
+
+/** Parts that compute and never touch the outside world. */
+const PURE = ['call', 'errors', 'gate', 'redaction'];
+const PURE_PACKAGES = [
+  'node:crypto',
+  'node:util',
+  'zod',
+  're2js',
+  'ipaddr.js',
+  'tldts',
+  'unbash',
+  '@marcbachmann/cel-js',
+  'libphonenumber-js',
+];
+
+const IMPORT = /(?:from|import)\s*\(?\s*['"]([^'"]+)['"]/g;
+const partOf = (file: string) =>
+  file === 'worker/protocol.ts'
+    ? 'worker/protocol'
+    : file.startsWith('worker/')
+      ? 'worker'
+      : (file.split('/')[1] ?? '').replace(/\.ts$/, '');
+
+const sources = ['src', 'worker'].flatMap((folder) =>
+  readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => `${folder}/${name}`),
+);
+const edges = sources.flatMap((file) =>
+  [...readFileSync(file, 'utf8').matchAll(IMPORT)].map((match) => ({
+    file,
+    target: match[1] ?? '',
+  })),
+);
+
+test('the scan sees the code base', () => {
+  expect(edges.length).toBeGreaterThan(0);
+});
+
+test.each(edges.filter(({ target }) => target.startsWith('.')))(
+  '$file may import $target',
+  ({ file, target }) => {
+    const from = partOf(file);
+    const to = partOf(normalize(join(dirname(file), target)));
+    const self = [from, ...(from === 'worker' ? ['worker/protocol'] : [])];
+    expect([...self, ...(MAY_IMPORT[from] ?? [])]).toContain(to);
+  },
+);
+
+test.each(
+  edges.filter(({ file, target }) => PURE.includes(partOf(file)) && !target.startsWith('.')),
+)('$file is pure: $target', ({ target }) => {
+  expect(PURE_PACKAGES).toContain(target);
+});
+
+test.each(
+  edges.filter(({ file, target }) => file.startsWith('worker/') && !target.startsWith('.')),
+)('$file runs without packages: $target', ({ target }) => {
+  expect(target).toMatch(/^node:/);
+});
