@@ -1,0 +1,82 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { execa } from 'execa';
+
+/** One process as the system sees it. */
+export interface ProcessEntry {
+  readonly pid: number;
+  readonly parentPid: number;
+  readonly groupId: number;
+  /** Tells a process from a later one with the same pid. Empty where the system does not say. */
+  readonly startedAt: string;
+  /** Dead, and only waiting for its parent to read its exit code. */
+  readonly isZombie: boolean;
+}
+
+const PS_BYTES_MAX = 16 * 1024 * 1024;
+
+/**
+ * Every process of the machine, in one sweep: from `/proc` on Linux, from `ps` elsewhere. Empty
+ * where neither exists (Windows); then only the process itself and tree-kill are left.
+ */
+export async function readProcessTable(): Promise<readonly ProcessEntry[]> {
+  return process.platform === 'linux' ? readProc() : readPs();
+}
+
+async function readProc(): Promise<readonly ProcessEntry[]> {
+  const names = await readdir('/proc');
+  const pids = names.filter((name) => /^\d+$/.test(name));
+  const entries = await Promise.all(pids.map(readProcEntry));
+  return entries.filter((entry) => entry !== null);
+}
+
+/** A process that ended since the folder was listed reads as null. */
+async function readProcEntry(pid: string): Promise<ProcessEntry | null> {
+  const text = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => null);
+  return text === null ? null : parseProcStat(text);
+}
+
+/**
+ * One line of `/proc/<pid>/stat`. The command name is chosen by the process and may hold spaces and
+ * parentheses: the fields are counted from the last one.
+ *
+ * @see proc_pid_stat(5): after the name: state, ppid, pgrp, … starttime is field 22
+ */
+export function parseProcStat(text: string): ProcessEntry | null {
+  const pid = Number.parseInt(text, 10);
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  const [state, parentPid, groupId] = fields;
+  const startedAt = fields[19];
+  if (!Number.isInteger(pid) || state === undefined || startedAt === undefined) return null;
+  return {
+    pid,
+    parentPid: Number(parentPid),
+    groupId: Number(groupId),
+    startedAt,
+    isZombie: state === 'Z' || state === 'X',
+  };
+}
+
+async function readPs(): Promise<readonly ProcessEntry[]> {
+  const { stdout, failed } = await execa(
+    'ps',
+    ['-A', '-o', 'pid=', '-o', 'ppid=', '-o', 'pgid=', '-o', 'stat='],
+    { reject: false, timeout: 2000, maxBuffer: PS_BYTES_MAX, stdin: 'ignore' },
+  );
+  return failed ? [] : stdout.split('\n').flatMap(parsePsLine);
+}
+
+/** One line of `ps -A -o pid= -o ppid= -o pgid= -o stat=`. */
+export function parsePsLine(line: string): readonly ProcessEntry[] {
+  const match = /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\S+)/.exec(line);
+  if (match === null) return [];
+  const [, pid, parentPid, groupId, state = ''] = match;
+  return [
+    {
+      pid: Number(pid),
+      parentPid: Number(parentPid),
+      groupId: Number(groupId),
+      startedAt: '',
+      isZombie: state.startsWith('Z'),
+    },
+  ];
+}

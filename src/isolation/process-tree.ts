@@ -1,0 +1,56 @@
+import type { ProcessEntry } from './process-table.ts';
+
+/**
+ * The processes that belong to one worker, as far as looking can tell: its process group, its
+ * descendants, and everything that was ever seen as one of these and still lives. A process that
+ * leaves the group and loses its parent between two looks is missed; only a pid namespace or a
+ * cgroup closes that gap.
+ */
+export class ProcessTree {
+  readonly rootPid: number;
+  readonly #read: () => Promise<readonly ProcessEntry[]>;
+  #members: ReadonlyMap<number, string> = new Map();
+
+  /** @param read - the process table; injected so that tests need no processes */
+  constructor(rootPid: number, read: () => Promise<readonly ProcessEntry[]>) {
+    this.rootPid = rootPid;
+    this.#read = read;
+  }
+
+  /** Looks again. Pids of the live members, zombies left out. */
+  async refresh(): Promise<readonly number[]> {
+    const living = (await this.#read()).filter((entry) => !entry.isZombie);
+    const members = new Map<number, string>();
+    for (const entry of living) {
+      if (this.#isKnown(entry)) members.set(entry.pid, entry.startedAt);
+    }
+    addDescendants(members, living);
+    this.#members = members;
+    return [...members.keys()];
+  }
+
+  #isKnown(entry: ProcessEntry): boolean {
+    return (
+      entry.pid === this.rootPid ||
+      entry.groupId === this.rootPid ||
+      this.#members.get(entry.pid) === entry.startedAt
+    );
+  }
+}
+
+function addDescendants(members: Map<number, string>, living: readonly ProcessEntry[]): void {
+  const children = new Map<number, ProcessEntry[]>();
+  for (const entry of living) {
+    const siblings = children.get(entry.parentPid);
+    if (siblings === undefined) children.set(entry.parentPid, [entry]);
+    else siblings.push(entry);
+  }
+  const queue = [...members.keys()];
+  for (let pid = queue.pop(); pid !== undefined; pid = queue.pop()) {
+    for (const child of children.get(pid) ?? []) {
+      if (members.has(child.pid)) continue;
+      members.set(child.pid, child.startedAt);
+      queue.push(child.pid);
+    }
+  }
+}

@@ -1,0 +1,65 @@
+import type { Confinement, Failure, Json, Layer, LimitKind, Tier } from '../call.ts';
+import type { ErrorCode } from '../errors.ts';
+import type { ResolvedTarget } from './tool-target.ts';
+
+/** Why a call is stopped from outside: the `reason` of {@link Job.stop}. */
+export interface StopReason {
+  readonly status: 'killed' | 'aborted';
+  readonly message: string;
+}
+
+/** One admitted call, as a runner gets it: judged, redacted, and frozen into text. */
+export interface Job {
+  /** Random; a worker must repeat it, so that no other call's result can be taken for this one's. */
+  readonly callId: string;
+  readonly tool: string;
+  readonly target: ResolvedTarget;
+  /** I-JSON text: these bytes are sent, no others. */
+  readonly argsJson: string;
+  readonly confinement: Confinement;
+  /** What is left of the wall-clock limit when the runner starts. `Infinity` = none. */
+  readonly remainingMs: number;
+  /** Aborted with a {@link StopReason} by the kill switch, a closing enforcer or the caller. */
+  readonly stop: AbortSignal;
+  readonly onLog?: (message: string) => void;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** How the worker ended. The value is UNTRUSTED data of a checked shape. */
+export type RunEnd =
+  | { readonly status: 'ok'; readonly value: Json | undefined }
+  | {
+      readonly status: Exclude<Failure, 'denied' | 'output-denied' | 'audit-failed'>;
+      readonly code: ErrorCode;
+      readonly message: string;
+      readonly limit?: LimitKind;
+    };
+
+/** Everything the supervisor knows after the call, from its own observation. */
+export interface RunReport {
+  readonly end: RunEnd;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly cpuMs: number;
+  readonly peakMemoryBytes: number;
+  /** Of result, stdout and stderr together. */
+  readonly outputBytes: number;
+  readonly exit: { readonly code: number | null; readonly signal: string | null } | null;
+  /** What was really in force. */
+  readonly layers: readonly Layer[];
+  readonly profileDigest: string | null;
+  readonly limitsHit: readonly string[];
+}
+
+/** Starts and watches one kind of worker. Every runner passes the same test suite. */
+export interface Runner {
+  readonly tier: Tier;
+  /** What this runner puts around every worker, for `isolation.require` and reports. */
+  readonly layers: readonly Layer[];
+  /** Policy keys it enforces: `resource_limits.max_memory_mb`, `filesystem`, `network` … */
+  readonly enforces: ReadonlySet<string>;
+  /** Runs one job to its end. Never rejects; nothing of the worker is left when it resolves. */
+  run(job: Job): Promise<RunReport>;
+  /** Ends what is still running and frees what the runner holds. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,62 @@
+import { chmod, lstat, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+
+const PREFIX = 'enforcecore-';
+const FOLDERS_SWEPT_MAX = 10_000;
+
+/**
+ * A private folder for one call (mode 0700): its working directory, HOME and TMPDIR. The name holds
+ * the supervisor's pid so that leftovers of a crashed one can be told from those in use.
+ *
+ * @param root - usually the system's temporary folder
+ */
+export async function createScratch(root: string): Promise<string> {
+  return mkdtemp(join(root, `${PREFIX}${process.pid}-`));
+}
+
+/**
+ * Removes a scratch folder and whatever the tool left in it, links unfollowed.
+ *
+ * @throws what `rm` throws when it cannot be removed even after modes were repaired
+ */
+export async function removeScratch(path: string): Promise<void> {
+  const options = { recursive: true, force: true, maxRetries: 2, retryDelay: 10 };
+  try {
+    await rm(path, options);
+  } catch {
+    // A tool may take the modes off its folders; they are ours, so they can be put back.
+    await makeRemovable(path);
+    await rm(path, options);
+  }
+}
+
+async function makeRemovable(path: string): Promise<void> {
+  await chmod(path, 0o700);
+  for (const entry of await readdir(path, { withFileTypes: true })) {
+    if (entry.isDirectory()) await makeRemovable(join(path, entry.name));
+  }
+}
+
+/**
+ * Removes scratch folders whose supervisor no longer lives. Only folders of this user are touched.
+ *
+ * @param isAlive - whether a process with this pid exists
+ * @returns how many were removed
+ */
+export async function sweepScratch(
+  root: string,
+  isAlive: (pid: number) => boolean,
+): Promise<number> {
+  const names = (await readdir(root)).slice(0, FOLDERS_SWEPT_MAX);
+  let removed = 0;
+  for (const name of names) {
+    const pid = new RegExp(`^${PREFIX}(\\d+)-[A-Za-z0-9]{6}$`).exec(name)?.[1];
+    if (pid === undefined || isAlive(Number(pid))) continue;
+    const path = join(root, name);
+    const facts = await lstat(path).catch(() => null);
+    if (facts === null || !facts.isDirectory() || facts.uid !== process.getuid?.()) continue;
+    await removeScratch(path);
+    removed += 1;
+  }
+  return removed;
+}

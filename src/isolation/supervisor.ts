@@ -1,0 +1,236 @@
+/**
+ * Supervises one child process from its start to the moment nothing of it is left.
+ *
+ *   this process                              the child (own process group)
+ *   ────────────                              ─────────────────────────────
+ *   descriptor 0  null, or JSON arguments ──▶ stdin            (commands)
+ *   captured, capped ◀─────────────────────── stdout, stderr
+ *   WorkerChannel ◀═══ frames, descriptor 3 ═▶ worker code, tool (modules)
+ *   timers, watchLimits, stop signal ─ SIGKILL ▶ the whole tree
+ *
+ * The child is hostile. Exactly one thing ends the call: the first of a result, a breach seen from
+ * here, a stop, or the child's exit. What ended it is written down before anything is killed, so
+ * that our own SIGKILL is never mistaken for a crash. Then the tree is killed, the pipes are drained
+ * for a bounded time (a daemon may hold them open for ever) and destroyed.
+ */
+
+import type { LimitKind } from '../call.ts';
+import { ABORT_GRACE_MS, CallTimers } from './call-timers.ts';
+import { CapturedOutput } from './captured-output.ts';
+import { type Child, type ChildExit, drainChild, startChild } from './child.ts';
+import { killTree, terminateGroup } from './kill-tree.ts';
+import type { LaunchPlan } from './launch-plan.ts';
+import { type LimitWatch, type WatchPeaks, watchLimits } from './limit-watch.ts';
+import { readProcessTable } from './process-table.ts';
+import { ProcessTree } from './process-tree.ts';
+import { classifyExit, commandEnd, limitEnd, stopEnd } from './run-end.ts';
+import type { Job, RunEnd, RunReport, StopReason } from './runner.ts';
+import { type ChannelListener, WorkerChannel } from './worker-channel.ts';
+
+/** What a worker may return or print even when the policy says `unlimited`. */
+const OUTPUT_BYTES_CEILING = 256 * 1024 * 1024;
+
+/**
+ * Starts the plan and watches it to its end.
+ *
+ * @param live - process groups that must die with this process; the child is in it while it runs
+ * @returns the report; never rejects for anything the child does, and a child that cannot be started
+ *   is a report, too
+ */
+export async function superviseProcess(
+  plan: LaunchPlan,
+  job: Job,
+  live: Set<number>,
+): Promise<RunReport> {
+  const child = await startChild(plan);
+  if ('cause' in child) return reportOf(plan, notStarted(child.cause));
+  live.add(child.pid);
+  const supervision = new Supervision(plan, job, child);
+  await supervision.ended;
+  const survivors = await supervision.contain();
+  if (survivors.length === 0) live.delete(child.pid);
+  return supervision.report();
+}
+
+class Supervision {
+  /** Settles with whatever ends the call; what that was is in `#end`, or follows from the exit. */
+  readonly ended: Promise<void>;
+  readonly #plan: LaunchPlan;
+  readonly #job: Job;
+  readonly #child: Child;
+  readonly #tree: ProcessTree;
+  readonly #outputBytesMax: number;
+  readonly #stdout: CapturedOutput;
+  readonly #stderr: CapturedOutput;
+  readonly #channel: WorkerChannel | null;
+  readonly #watch: LimitWatch;
+  readonly #timers: CallTimers = new CallTimers();
+  #announceEnd: () => void = () => {};
+  #end: RunEnd | null = null;
+  #exit: ChildExit | null = null;
+  #resultBytes = 0;
+
+  constructor(plan: LaunchPlan, job: Job, child: Child) {
+    this.#plan = plan;
+    this.#job = job;
+    this.#child = child;
+    this.#outputBytesMax = Math.min(job.confinement.limits.outputBytes, OUTPUT_BYTES_CEILING);
+    this.ended = new Promise((resolve) => {
+      this.#announceEnd = resolve;
+    });
+    const onOverflow = (): void => this.#breach('output');
+    this.#stdout = new CapturedOutput(child.stdout, this.#outputBytesMax, onOverflow);
+    this.#stderr = new CapturedOutput(child.stderr, this.#outputBytesMax, onOverflow);
+    this.#channel = this.#connect();
+    this.#tree = new ProcessTree(child.pid, readProcessTable);
+    this.#watch = watchLimits(this.#tree, job.confinement.limits, (limit) => this.#breach(limit));
+    this.#watchTime();
+    void child.exited.then((exit) => {
+      this.#exit = exit;
+      this.#announceEnd();
+    });
+  }
+
+  /** Kills the tree, reads the rest of the pipes, closes them. Pids that still live. */
+  async contain(): Promise<readonly number[]> {
+    this.#watch.stop();
+    this.#timers.clear();
+    this.#job.stop.removeEventListener('abort', this.#onStop);
+    const survivors = await killTree(this.#tree);
+    await drainChild(this.#child);
+    return survivors;
+  }
+
+  report(): RunReport {
+    const end = this.#end ?? this.#endFromExit();
+    const isCommandResult = this.#channel === null && end.status === 'ok';
+    // A worker that gave its result is ended by us: how it exits says nothing.
+    const isWorkerResult = this.#channel !== null && end.status === 'ok';
+    return {
+      ...reportOf(this.#plan, end, this.#watch.peaks),
+      stdout: isCommandResult ? '' : this.#stdout.text(),
+      stderr: this.#stderr.text(),
+      outputBytes: this.#stdout.bytes + this.#stderr.bytes + this.#resultBytes,
+      exit: isWorkerResult ? null : this.#exit,
+    };
+  }
+
+  /** INVARIANT: called before the kill that follows from it. The first end stands. */
+  #settle(end: RunEnd): void {
+    this.#end ??= end;
+    this.#announceEnd();
+  }
+
+  #breach(limit: LimitKind): void {
+    this.#settle(limitEnd(limit, this.#job.confinement.limits));
+  }
+
+  #connect(): WorkerChannel | null {
+    const { stdin, channel: stream } = this.#child;
+    if (stream === null) {
+      stdin?.end(this.#job.argsJson);
+      return null;
+    }
+    const { callId, onLog, onProgress } = this.#job;
+    const listener: ChannelListener = {
+      ready: () => channel.sendText(startMessage(this.#job, this.#outputBytesMax)),
+      refused: (message) => this.#settle(notConfined(message)),
+      log: (message) => onLog?.(message),
+      progress: (done, total) => onProgress?.(done, total),
+      result: (value, bytes) => {
+        this.#resultBytes = bytes;
+        this.#settle({ status: 'ok', value });
+      },
+      failed: (code, message) => {
+        if (code === 'ENF_LIMIT_OUTPUT') this.#breach('output');
+        else this.#settle({ status: 'tool-error', code, message });
+      },
+      violation: (what) => this.#onViolation(what),
+    };
+    const channel = new WorkerChannel(
+      stream,
+      { callId, outputBytesMax: this.#outputBytesMax },
+      listener,
+    );
+    return channel;
+  }
+
+  /** Also after a result: whoever sends two has no right to either. */
+  #onViolation(message: string): void {
+    if (this.#end?.status === 'ok') this.#end = null;
+    this.#settle({ status: 'protocol-violation', code: 'ENF_WORKER_PROTOCOL', message });
+  }
+
+  #watchTime(): void {
+    this.#timers.armDeadline(this.#job, {
+      warn: (reason) => this.#channel?.send({ type: 'abort', reason }),
+      expire: () => this.#breach('wall'),
+    });
+    const { stop } = this.#job;
+    if (stop.aborted) this.#onStop();
+    else stop.addEventListener('abort', this.#onStop, { once: true });
+  }
+
+  /** The kill switch kills at once; a caller's abort first tells the tool, then kills. */
+  readonly #onStop = (): void => {
+    const reason = this.#job.stop.reason as StopReason;
+    // Set now: whatever the tool still says in its grace, the call was stopped.
+    this.#end ??= stopEnd(reason);
+    if (reason.status === 'killed') return this.#announceEnd();
+    if (this.#channel === null) terminateGroup(this.#child.pid);
+    else this.#channel.send({ type: 'abort', reason: reason.message });
+    this.#timers.after(ABORT_GRACE_MS, () => this.#announceEnd());
+  };
+
+  #endFromExit(): RunEnd {
+    const { code, signal } = this.#exit ?? { code: null, signal: null };
+    if (this.#channel === null && code !== null) {
+      return commandEnd(code, this.#stdout.text(), this.#outputBytesMax);
+    }
+    const isTruncated = this.#channel?.isTruncated ?? false;
+    return classifyExit({ code, signal, stderr: this.#stderr.text(), isTruncated });
+  }
+}
+
+/** The arguments are text already; they are spliced in so that they are not serialised twice. */
+function startMessage({ callId, tool, target, argsJson }: Job, resultBytesMax: number): string {
+  if (target.kind !== 'module') throw new TypeError('only modules are started by message');
+  const { module } = target;
+  const name = target.export === undefined ? {} : { export: target.export };
+  const head = JSON.stringify({ type: 'start', callId, tool, module, ...name, resultBytesMax });
+  return `${head.slice(0, -1)},"args":${argsJson}}`;
+}
+
+function notStarted(cause: string): RunEnd {
+  return {
+    status: 'crashed',
+    code: 'ENF_WORKER_CRASHED',
+    message: `the process could not be started: ${cause}`,
+  };
+}
+
+function notConfined(message: string): RunEnd {
+  return {
+    status: 'isolation-unavailable',
+    code: 'ENF_ISOLATION_UNAVAILABLE',
+    message: `the worker is not confined as asked: ${message}`,
+  };
+}
+
+function reportOf(
+  { layers, profileDigest }: LaunchPlan,
+  end: RunEnd,
+  peaks: WatchPeaks = { cpuMs: 0, peakMemoryBytes: 0 },
+): RunReport {
+  return {
+    end,
+    stdout: '',
+    stderr: '',
+    ...peaks,
+    outputBytes: 0,
+    exit: null,
+    layers,
+    profileDigest,
+    limitsHit: [],
+  };
+}

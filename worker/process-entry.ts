@@ -1,0 +1,18 @@
+/**
+ * What a child process starts as. The supervisor's end of descriptor 3 is the only way in or out
+ * that carries meaning; when it closes, the supervisor is gone and this process ends itself.
+ */
+import { Socket } from 'node:net';
+import { serveOneCall } from './worker-session.ts';
+
+const channel = new Socket({ fd: 3, readable: true, writable: true });
+channel.on('close', () => process.exit(1));
+
+await serveOneCall(channel, async () => {
+  await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
+});
+process.exit(0);
+
+function flushed(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => stream.write('', () => resolve()));
+}

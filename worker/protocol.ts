@@ -1,0 +1,168 @@
+/**
+ * The protocol between supervisor and worker, and the only file both sides know.
+ *
+ *   supervisor ── start, abort ──▶ worker          descriptor 3, both ways:
+ *   supervisor ◀── ready, log, progress, result, failed, refused ── worker
+ *
+ * A frame is a big-endian u32 length followed by that many bytes of UTF-8 JSON. It is never Node's
+ * own `ipc` channel: one malformed line on that is an uncaught exception in the supervisor, and it
+ * buffers without bound (measured on Node 20: 200 MB sent, 693 MB resident).
+ */
+
+import { TextDecoder } from 'node:util';
+import type { MessagePort } from 'node:worker_threads';
+
+export { encodeIJson, type IJsonBounds, IJsonError, parseIJson } from './i-json.ts';
+
+/** Deepest result a worker may return. */
+export const RESULT_DEPTH_MAX = 200;
+/** Longest log message that is passed on; the rest is cut by the worker. */
+export const LOG_CHARS_MAX = 8192;
+/** Room for the fields around a value in one frame. */
+export const FRAME_OVERHEAD_BYTES = 65_536;
+
+/** Sent once, to a worker that said it is ready. */
+export interface StartMessage {
+  readonly type: 'start';
+  readonly callId: string;
+  readonly tool: string;
+  /** Absolute path of the module. */
+  readonly module: string;
+  /** Absent: the default export. */
+  readonly export?: string;
+  readonly args: unknown;
+  readonly resultBytesMax: number;
+}
+
+/** The call is about to be ended: `context.signal` fires. The kill follows from outside. */
+export interface AbortMessage {
+  readonly type: 'abort';
+  readonly reason: string;
+}
+
+export type SupervisorMessage = StartMessage | AbortMessage;
+
+/** Why a tool gave no value. */
+export type ToolFailureCode =
+  | 'ENF_TOOL_FAILED'
+  | 'ENF_TOOL_LOAD'
+  | 'ENF_TOOL_EXPORT'
+  | 'ENF_TOOL_RESULT'
+  | 'ENF_LIMIT_OUTPUT';
+
+/** How a tool ended: its value as I-JSON text (undefined when it returned nothing), or why not. */
+export type ToolEnd =
+  | { readonly ok: true; readonly json: string | undefined }
+  | { readonly ok: false; readonly code: ToolFailureCode; readonly message: string };
+
+/** UNTRUSTED once the tool is loaded: the supervisor checks each against a schema. */
+export type WorkerMessage =
+  | { readonly type: 'ready' }
+  | { readonly type: 'refused'; readonly message: string }
+  | { readonly type: 'log'; readonly callId: string; readonly message: string }
+  | {
+      readonly type: 'progress';
+      readonly callId: string;
+      readonly done: number;
+      readonly total: number;
+    }
+  | { readonly type: 'result'; readonly callId: string; readonly value?: unknown }
+  | {
+      readonly type: 'failed';
+      readonly callId: string;
+      readonly code: ToolFailureCode;
+      readonly message: string;
+    };
+
+/** What a thread is given (through piscina), with a port for what it says while it runs. */
+export interface ThreadTask {
+  readonly start: StartMessage;
+  readonly port: MessagePort;
+  /** Of stdout and of stderr; nothing is posted beyond it but the overflow itself. */
+  readonly outputBytesMax: number;
+}
+
+/** What a thread says on its port while the tool runs. */
+export type ThreadNotice =
+  | { readonly type: 'stdout' | 'stderr'; readonly text: string }
+  | { readonly type: 'overflow' }
+  | { readonly type: 'log'; readonly message: string }
+  | { readonly type: 'progress'; readonly done: number; readonly total: number };
+
+/** A frame of `json`, ready to be written. */
+export function encodeFrame(json: string): Buffer {
+  const body = Buffer.from(json, 'utf8');
+  const frame = Buffer.allocUnsafe(4 + body.length);
+  frame.writeUInt32BE(body.length, 0);
+  body.copy(frame, 4);
+  return frame;
+}
+
+/** Why bytes are not frames. */
+export class FrameError extends Error {
+  override readonly name = 'FrameError';
+}
+
+/**
+ * Cuts a byte stream into frames. Holds at most one frame of `frameBytesMax` plus one chunk: a
+ * length that is too large is refused from its four bytes, before anything is kept for it.
+ */
+export class FrameDecoder {
+  readonly #frameBytesMax: number;
+  readonly #text: TextDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+  #parts: Buffer[] = [];
+  #held = 0;
+
+  constructor(frameBytesMax: number) {
+    this.#frameBytesMax = frameBytesMax;
+  }
+
+  /** Bytes of a frame that has begun and not ended. */
+  get heldBytes(): number {
+    return this.#held;
+  }
+
+  /**
+   * The frames that `chunk` completes, as text.
+   *
+   * @throws {FrameError} on a length of zero or beyond the bound, and on invalid UTF-8
+   */
+  push(chunk: Buffer): string[] {
+    this.#parts.push(chunk);
+    this.#held += chunk.length;
+    const frames: string[] = [];
+    for (let length = this.#length(); length !== null; length = this.#length()) {
+      frames.push(this.#decode(this.#take(length)));
+    }
+    return frames;
+  }
+
+  /** Length of the next frame when it is complete, null when more bytes are needed. */
+  #length(): number | null {
+    if (this.#held < 4) return null;
+    const head = this.#parts[0];
+    if (head === undefined || head.length < 4) this.#parts = [Buffer.concat(this.#parts)];
+    const length = this.#parts[0]?.readUInt32BE(0) ?? 0;
+    if (length === 0 || length > this.#frameBytesMax) {
+      throw new FrameError(`a frame of ${length} bytes, expected 1 to ${this.#frameBytesMax}`);
+    }
+    return this.#held >= 4 + length ? length : null;
+  }
+
+  #take(length: number): Buffer {
+    const all = this.#parts.length === 1 ? this.#parts[0] : Buffer.concat(this.#parts);
+    const bytes = all ?? Buffer.alloc(0);
+    const rest = bytes.subarray(4 + length);
+    this.#parts = rest.length === 0 ? [] : [rest];
+    this.#held = rest.length;
+    return bytes.subarray(4, 4 + length);
+  }
+
+  #decode(bytes: Buffer): string {
+    try {
+      return this.#text.decode(bytes);
+    } catch {
+      throw new FrameError('a frame that is not UTF-8');
+    }
+  }
+}

@@ -1,0 +1,95 @@
+import type { Duplex } from 'node:stream';
+import {
+  encodeFrame,
+  FrameDecoder,
+  LOG_CHARS_MAX,
+  type StartMessage,
+  type SupervisorMessage,
+  type ToolEnd,
+  type WorkerMessage,
+} from './protocol.ts';
+import { runTool, type ToolContext } from './run-tool.ts';
+
+/** The supervisor is trusted: this bound only keeps a broken pipe from filling the heap. */
+const SUPERVISOR_FRAME_BYTES_MAX = 2 ** 31;
+
+/**
+ * One call on one channel: says it is ready, waits for `start`, runs the tool, sends its end.
+ *
+ * @param channel - descriptor 3 as a stream
+ * @param flush - resolves when stdout and stderr reached the pipe, so that no output follows the result
+ * @returns when the last message is written. Rejects when the supervisor hung up before the end
+ */
+export async function serveOneCall(channel: Duplex, flush: () => Promise<void>): Promise<void> {
+  const inbox = receive(channel);
+  await send(channel, { type: 'ready' });
+  const start = await inbox.start;
+  const end = await runTool(start, contextOf(start, channel, inbox.abort.signal));
+  await flush();
+  await sendEnd(channel, start.callId, end);
+}
+
+interface Inbox {
+  readonly start: Promise<StartMessage>;
+  readonly abort: AbortController;
+}
+
+function receive(channel: Duplex): Inbox {
+  const decoder = new FrameDecoder(SUPERVISOR_FRAME_BYTES_MAX);
+  const abort = new AbortController();
+  const start = new Promise<StartMessage>((resolve, reject) => {
+    channel.on('data', (chunk: Buffer) => {
+      for (const frame of decoder.push(chunk)) {
+        const message = JSON.parse(frame) as SupervisorMessage;
+        if (message.type === 'start') resolve(message);
+        else abort.abort(new Error(message.reason));
+      }
+    });
+    channel.on('error', reject);
+    channel.on('end', () => reject(new Error('the supervisor hung up')));
+  });
+  return { start, abort };
+}
+
+function contextOf(start: StartMessage, channel: Duplex, signal: AbortSignal): ToolContext {
+  const { callId } = start;
+  return {
+    signal,
+    log: (message) => {
+      const text = String(message).toWellFormed().slice(0, LOG_CHARS_MAX).toWellFormed();
+      channel.write(encode({ type: 'log', callId, message: text }));
+    },
+    progress: (done, total) => {
+      channel.write(encode({ type: 'progress', callId, done: Number(done), total: Number(total) }));
+    },
+  };
+}
+
+/** The value is text already; it is spliced in so that it is not serialised twice. */
+async function sendEnd(channel: Duplex, callId: string, end: ToolEnd): Promise<void> {
+  if (!end.ok) {
+    const message = end.message.toWellFormed();
+    return send(channel, { type: 'failed', callId, code: end.code, message });
+  }
+  const head = encodeHead(callId);
+  const value = end.json === undefined ? '' : `,"value":${end.json}`;
+  return write(channel, encodeFrame(`${head}${value}}`));
+}
+
+function encodeHead(callId: string): string {
+  return JSON.stringify({ type: 'result', callId }).slice(0, -1);
+}
+
+function send(channel: Duplex, message: WorkerMessage): Promise<void> {
+  return write(channel, encode(message));
+}
+
+function encode(message: WorkerMessage): Buffer {
+  return encodeFrame(JSON.stringify(message));
+}
+
+function write(channel: Duplex, frame: Buffer): Promise<void> {
+  return new Promise((resolve, reject) => {
+    channel.write(frame, (error) => (error ? reject(error) : resolve()));
+  });
+}
