@@ -23,7 +23,12 @@ export const ERROR_CODES = {
   ENF_DENIED_NOT_ALLOWED: 'the tool is not in `allowed_tools`',
   ENF_DENIED_CONCURRENCY: 'as many calls as `max_concurrent_calls` are already running',
   ENF_DENIED_KILL_SWITCH: 'the kill switch is tripped; no call starts until it is reset',
+  ENF_DENIED_RATE: 'a rate limit or a sum within a window would be exceeded',
+  ENF_DENIED_BUDGET: 'the budget of `max_cost_usd` does not cover the call',
   ENF_DENIED_RULE_FAILED: 'a rule could not be evaluated; a rule that fails denies',
+
+  // The kill switch.
+  ENF_KILL_FILE: 'the kill file cannot be removed; the kill switch stays tripped',
 
   // Limits enforced from outside while the tool ran.
   ENF_LIMIT_WALL: 'the call ran longer than `max_call_duration_seconds` and was killed',

@@ -1,0 +1,42 @@
+import { foldToolName } from './tool-name.ts';
+
+/** A set of tool names and globs. */
+export interface ToolList {
+  /** The pattern, as written, that names a tool; null when none does. */
+  match(tool: string): string | null;
+}
+
+/** Compiles names and globs (`*` stands for any characters, also none); case does not matter. */
+export function compileToolList(patterns: readonly string[]): ToolList {
+  const names = new Map<string, string>();
+  const globs: { readonly pattern: string; readonly matches: (name: string) => boolean }[] = [];
+  for (const pattern of patterns) {
+    if (pattern.includes('*')) globs.push({ pattern, matches: compileGlob(foldToolName(pattern)) });
+    else names.set(foldToolName(pattern), pattern);
+  }
+  return {
+    match(tool) {
+      const folded = foldToolName(tool);
+      const name = names.get(folded);
+      return name ?? globs.find(({ matches }) => matches(folded))?.pattern ?? null;
+    },
+  };
+}
+
+/** A matcher for one glob: linear in the name, whatever the glob. */
+export function compileGlob(glob: string): (text: string) => boolean {
+  const [head = '', ...rest] = glob.split('*');
+  const tail = rest.pop();
+  if (tail === undefined) return (text) => text === head;
+  return (text) => {
+    const end = text.length - tail.length;
+    if (end < head.length || !text.startsWith(head) || !text.endsWith(tail)) return false;
+    let from = head.length;
+    for (const part of rest) {
+      const at = text.indexOf(part, from);
+      if (at === -1 || at + part.length > end) return false;
+      from = at + part.length;
+    }
+    return true;
+  };
+}
