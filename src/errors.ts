@@ -12,6 +12,7 @@ export const ERROR_CODES = {
   ENF_CALL_ARGS_SIZE: 'the serialised arguments are larger than `max_input_size_bytes`',
   ENF_CALL_ARGS_DEPTH: 'the arguments are nested deeper than `max_argument_depth`',
   ENF_CALL_LOOSER: 'a call option would loosen the policy; options may only tighten it',
+  ENF_CALL_NESTED: 'enforced calls are nested deeper than allowed',
   ENF_CALL_CLOSED: 'the enforcer was closed and takes no new calls',
 
   // Policy files.
@@ -56,6 +57,9 @@ export const ERROR_CODES = {
   ENF_AUDIT_WRITE: 'an audit entry could not be written in full',
   ENF_AUDIT_ENTRY: 'an audit entry does not fit the format (too long, too deep, reserved field)',
   ENF_AUDIT_READ: 'the path is not an audit trail or cannot be read',
+
+  // This package itself.
+  ENF_INTERNAL: 'a fault in enforcecore; the call was ended and recorded as crashed',
 
   // Settings and command line.
   ENF_SETTINGS_INVALID: 'an environment variable or the config file holds a bad setting',

@@ -85,6 +85,7 @@ export function planProcess(
   if (target.kind === 'command') {
     return { ...shared, file: target.program, args: target.args, channel: 'stdio' };
   }
+  if (target.kind === 'function') throw new TypeError('a function does not run in a process');
   const entry = fileURLToPath(import.meta.resolve('#worker/process-entry'));
   return {
     ...shared,

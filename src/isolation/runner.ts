@@ -1,4 +1,4 @@
-import type { Confinement, Failure, Json, Layer, LimitKind, Tier } from '../call.ts';
+import type { Confinement, Failure, Layer, LimitKind, Tier } from '../call.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { ResolvedTarget } from './tool-target.ts';
 
@@ -25,9 +25,10 @@ export interface Job {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-/** How the worker ended. The value is UNTRUSTED data of a checked shape. */
+/** How the worker ended. */
 export type RunEnd =
-  | { readonly status: 'ok'; readonly value: Json | undefined }
+  // UNTRUSTED. Checked I-JSON from a worker or command, anything from a function of this process.
+  | { readonly status: 'ok'; readonly value: unknown }
   | {
       readonly status: Exclude<Failure, 'denied' | 'output-denied' | 'audit-failed'>;
       readonly code: ErrorCode;
@@ -53,7 +54,8 @@ export interface RunReport {
 
 /** Starts and watches one kind of worker. Every runner passes the same test suite. */
 export interface Runner {
-  readonly tier: Tier;
+  /** `none`: a function of this process. */
+  readonly tier: Tier | 'none';
   /** What this runner puts around every worker, for `isolation.require` and reports. */
   readonly layers: readonly Layer[];
   /** Policy keys it enforces: `resource_limits.max_memory_mb`, `filesystem`, `network` … */

@@ -36,7 +36,7 @@ export class ThreadRunner implements Runner {
   readonly enforces: ReadonlySet<string> = new Set(ENFORCES);
 
   async run(job: Job): Promise<RunReport> {
-    if (job.target.kind === 'command') return emptyReport(NO_COMMANDS);
+    if (job.target.kind !== 'module') return emptyReport(NO_COMMANDS);
     const scratch = await createScratch(tmpdir());
     const call = new ThreadCall(job, scratch);
     try {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { access, constants, realpath, stat } from 'node:fs/promises';
 import { basename, delimiter, extname, isAbsolute, join, resolve } from 'node:path';
-import type { TargetIdentity, ToolTarget } from '../call.ts';
+import type { Json, TargetIdentity, ToolTarget } from '../call.ts';
 import { EnforceError } from '../errors.ts';
 
 /** A target whose files were found, resolved to real paths and hashed. */
@@ -21,6 +21,11 @@ export type ResolvedTarget =
       readonly args: readonly string[];
       /** Real path of that script. */
       readonly script?: string;
+      readonly identity: TargetIdentity;
+    }
+  | {
+      readonly kind: 'function';
+      readonly invoke: (args: Json, signal: AbortSignal) => unknown;
       readonly identity: TargetIdentity;
     };
 

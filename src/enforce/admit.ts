@@ -1,0 +1,82 @@
+import type { Decision, Reason, ToolCall } from '../call.ts';
+import { decide, type GateDecision } from '../gate/index.ts';
+import type { Grant, SessionCall } from '../usage/index.ts';
+import { type IdentifiedCall, identityOf } from './identify.ts';
+import type { EnforcementParts } from './parts.ts';
+import type { SentArguments } from './redact-call.ts';
+
+/** The decision about a call, with what an allowed call holds until it ends. */
+export interface Admission {
+  readonly decision: Decision;
+  /** When the same call might be granted. */
+  readonly retryAfterMs?: number;
+  /** The call ran: settles its reservations and notes it in its session. */
+  ended(isOk: boolean): Promise<void>;
+  /** It never ran: gives everything back. */
+  abandoned(): Promise<void>;
+}
+
+/** Decides, then reserves everything the call needs, or nothing. */
+export async function admit(
+  parts: EnforcementParts,
+  call: IdentifiedCall,
+  sent: SentArguments,
+): Promise<Admission> {
+  const { tool, context, args } = call;
+  const toolCall: ToolCall = { tool, args, context };
+  const judged = decide(parts.compiled, {
+    call: toolCall,
+    redactedArgs: sent.args,
+    target: identityOf(call),
+    killSwitch: tripped(parts),
+    history: parts.histories.of(context),
+    now: Date.now(),
+  });
+  const refusals = [...call.refusals, ...sent.refusals];
+  if (judged.effect === 'deny' || refusals.length > 0) return denied(judged, refusals);
+  // INVARIANT: same tick as decide(), so that parallel calls of a session see this one.
+  const session = parts.histories.begin(context, tool, parts.clock());
+  const answer = await parts.ledger.reserve(judged.reservations, { callId: call.callId });
+  if (answer.granted) return admitted(parts, judged, session, answer.grant);
+  session.refused();
+  const { reasons, retryAfterMs } = answer;
+  return { ...denied(judged, reasons), ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+}
+
+function tripped({ killSwitch }: EnforcementParts): { readonly reason: string } | null {
+  const { tripped: isTripped, reason } = killSwitch.state;
+  return isTripped ? { reason: reason ?? 'no reason given' } : null;
+}
+
+function denied(judged: GateDecision, more: readonly Reason[]): Admission {
+  const decision = plain(judged);
+  const nothing = async (): Promise<void> => {};
+  return {
+    decision: { ...decision, effect: 'deny', reasons: [...more, ...decision.reasons] },
+    ended: nothing,
+    abandoned: nothing,
+  };
+}
+
+function admitted(
+  { clock }: EnforcementParts,
+  judged: GateDecision,
+  session: SessionCall,
+  grant: Grant,
+): Admission {
+  return {
+    decision: plain(judged),
+    ended: async (isOk) => {
+      session.ended({ at: clock(), ok: isOk });
+      await grant.settle();
+    },
+    abandoned: async () => {
+      session.refused();
+      await grant.release();
+    },
+  };
+}
+
+function plain({ effect, reasons, wouldDeny, policy }: GateDecision): Decision {
+  return { effect, reasons, wouldDeny, policy };
+}

@@ -1,0 +1,72 @@
+import type { AuditTrail, DecisionEntry, OutcomeEntry } from '../audit/index.ts';
+import type { Json } from '../call.ts';
+import type { ToolRules } from '../gate/index.ts';
+import type { Admission } from './admit.ts';
+import { type IdentifiedCall, identityOf } from './identify.ts';
+import type { Performance } from './perform.ts';
+import type { SentArguments } from './redact-call.ts';
+
+/** What both entries of a call are made from. */
+export interface CallFacts {
+  readonly call: IdentifiedCall;
+  readonly sent: SentArguments;
+  readonly admission: Admission;
+  readonly rules: ToolRules;
+  readonly tierAsked: string;
+}
+
+/** The entry that is written before anything runs. */
+export function decisionEntry(trail: AuditTrail, facts: CallFacts): DecisionEntry {
+  const { call, sent, admission, rules, tierAsked } = facts;
+  const { callId, tool, context, argsJson } = call;
+  return {
+    type: 'decision',
+    callId,
+    tool,
+    target: identityOf(call),
+    decision: admission.decision,
+    argsDigest: argsJson === null ? null : trail.digest(callId, argsJson),
+    sentDigest: sent.argsJson === null ? null : trail.digest(callId, sent.argsJson),
+    redactions: sent.counts,
+    context,
+    tierAsked,
+    ...(rules.audit.record === 'redacted' ? { args: sent.args } : {}),
+  };
+}
+
+/** The entry that is written when the call has ended. */
+export function outcomeEntry(
+  trail: AuditTrail,
+  { call, admission, rules }: CallFacts,
+  performed: Performance,
+): OutcomeEntry {
+  const { end, isolation, usage, exit, limitsHit, outputCounts } = performed;
+  const resultJson = end.status === 'ok' ? jsonOf(end.value) : null;
+  const limit = end.status === 'ok' ? undefined : end.limit;
+  return {
+    type: 'outcome',
+    callId: call.callId,
+    status: end.status,
+    isolation,
+    usage,
+    exit,
+    ...(limit === undefined ? {} : { limit }),
+    limitsHit,
+    resultDigest: resultJson === null ? null : trail.digest(call.callId, resultJson),
+    redactions: outputCounts,
+    ...(end.status === 'ok' ? {} : { errorCode: end.error.code }),
+    ...(admission.decision.wouldDeny ? { wouldDeny: true as const } : {}),
+    ...(rules.audit.record === 'redacted' && resultJson !== null
+      ? { result: JSON.parse(resultJson) as Json }
+      : {}),
+  };
+}
+
+/** null for what has no JSON form: a function of this process may return anything. */
+function jsonOf(value: unknown): string | null {
+  try {
+    return JSON.stringify(value) ?? null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,70 @@
+import type { Failure, LimitKind, Outcome, Reason } from '../call.ts';
+import {
+  AuditError,
+  CallDeniedError,
+  EnforceError,
+  type EnforceErrorOptions,
+  type ErrorCode,
+  IsolationUnavailableError,
+  LimitExceededError,
+  ToolError,
+  WorkerError,
+} from '../errors.ts';
+
+/** How a call ended, as its outcome will say. */
+export type FinalEnd =
+  | { readonly status: 'ok'; readonly value: unknown }
+  | { readonly status: Failure; readonly error: EnforceError; readonly limit?: LimitKind };
+
+const ERROR_CLASSES: Readonly<Record<Failure, typeof EnforceError>> = {
+  denied: CallDeniedError,
+  'output-denied': CallDeniedError,
+  timeout: LimitExceededError,
+  'cpu-limit': LimitExceededError,
+  'out-of-memory': LimitExceededError,
+  'output-too-large': LimitExceededError,
+  'process-limit': LimitExceededError,
+  'disk-limit': LimitExceededError,
+  killed: LimitExceededError,
+  aborted: LimitExceededError,
+  'tool-error': ToolError,
+  crashed: WorkerError,
+  'protocol-violation': WorkerError,
+  'isolation-unavailable': IsolationUnavailableError,
+  'audit-failed': AuditError,
+};
+
+/** A failed end with the error class that belongs to its status. */
+export function failure(
+  status: Failure,
+  code: ErrorCode,
+  message: string,
+  options: EnforceErrorOptions & { readonly limit?: LimitKind | undefined } = {},
+): FinalEnd {
+  const { limit, ...rest } = options;
+  const error = new ERROR_CLASSES[status](code, message, rest);
+  return { status, error, ...(limit === undefined ? {} : { limit }) };
+}
+
+/** The end of a denied call: the first reason speaks, all are in `details.reasons`. */
+export function denial(
+  status: 'denied' | 'output-denied',
+  tool: string,
+  reasons: readonly Reason[],
+  details: { readonly retryAfterMs?: number } = {},
+): FinalEnd {
+  const [first] = reasons;
+  const message = `tool \`${tool.slice(0, 256)}\`: ${first?.message ?? 'denied'}`;
+  const code = first?.code ?? 'ENF_DENIED_RULE_FAILED';
+  return failure(status, code, message, { details: { ...details, reasons } });
+}
+
+/**
+ * The value of an outcome, for callers who prefer exceptions.
+ *
+ * @throws {EnforceError} the outcome's own error, of the class that fits its status
+ */
+export function unwrap<T>(outcome: Outcome<T>): T {
+  if (outcome.status === 'ok') return outcome.value;
+  throw outcome.error;
+}

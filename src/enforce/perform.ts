@@ -1,0 +1,128 @@
+import type { Confinement, IsolationReport, Usage } from '../call.ts';
+import type { ToolRules } from '../gate/index.ts';
+import { chooseRunner, type Job, type RunEnd, type RunReport } from '../isolation/index.ts';
+import type { Redactor } from '../redaction/index.ts';
+import type { IdentifiedCall } from './identify.ts';
+import { denial, type FinalEnd, failure } from './outcome.ts';
+import type { CallRequest, EnforcementParts } from './parts.ts';
+import { type Counts, isTooLarge, type RedactedOutput, redactOutput } from './redact-call.ts';
+
+/** What became of an admitted call. */
+export interface Performance {
+  readonly end: FinalEnd;
+  readonly isolation: IsolationReport;
+  readonly usage: Usage;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly outputCounts: Counts;
+  readonly limitsHit: readonly string[];
+  readonly exit: RunReport['exit'];
+  /** False: nothing was started. */
+  readonly isRun: boolean;
+}
+
+const NO_ISOLATION: IsolationReport = {
+  tier: 'none',
+  layers: [],
+  profileDigest: null,
+  unenforced: [],
+};
+
+const NO_USAGE: Usage = { wallMs: 0, cpuMs: 0, peakMemoryBytes: 0, outputBytes: 0, costUsd: 0 };
+
+/** A call that did not start, and why. */
+export function notPerformed(end: FinalEnd): Performance {
+  return {
+    end,
+    isolation: NO_ISOLATION,
+    usage: NO_USAGE,
+    stdout: '',
+    stderr: '',
+    outputCounts: {},
+    limitsHit: [],
+    exit: null,
+    isRun: false,
+  };
+}
+
+/** One admitted call, ready to be run. */
+export interface AdmittedCall {
+  readonly request: CallRequest;
+  readonly call: IdentifiedCall;
+  readonly argsJson: string;
+  readonly confinement: Confinement;
+  readonly rules: ToolRules;
+  readonly redactor: Redactor;
+  readonly admittedAt: number;
+}
+
+/** Runs an admitted call where the policy wants it run, and redacts what comes back. */
+export async function perform(
+  parts: EnforcementParts,
+  admitted: AdmittedCall,
+): Promise<Performance> {
+  const { request, confinement, rules, redactor, call, admittedAt } = admitted;
+  const choice = chooseRunner(request.runners, confinement);
+  if (!('runner' in choice)) {
+    const { message, cause, remedy } = choice;
+    const details = { cause, remedy };
+    return notPerformed(
+      failure('isolation-unavailable', 'ENF_ISOLATION_UNAVAILABLE', message, { details }),
+    );
+  }
+  const { runner, unenforced } = choice;
+  const report = await runner.run(jobOf(parts, admitted));
+  const output = redactOutput(report, redactor, rules);
+  const { layers, profileDigest, cpuMs, peakMemoryBytes, outputBytes, limitsHit, exit } = report;
+  return {
+    end: finalEnd(call.tool, output, confinement),
+    isolation: { tier: runner.tier, layers, profileDigest, unenforced },
+    usage: {
+      wallMs: Math.round(parts.clock() - admittedAt),
+      cpuMs: Math.round(cpuMs),
+      peakMemoryBytes,
+      outputBytes,
+      costUsd: 0,
+    },
+    stdout: output.stdout,
+    stderr: output.stderr,
+    outputCounts: output.counts,
+    limitsHit,
+    exit,
+    isRun: true,
+  };
+}
+
+function jobOf(parts: EnforcementParts, admitted: AdmittedCall): Job {
+  const { request, call, argsJson, confinement, redactor, admittedAt } = admitted;
+  if (call.target === null) throw new TypeError('a call without a target was admitted');
+  const { onLog, onProgress, stop } = request;
+  return {
+    callId: call.callId,
+    tool: call.tool,
+    target: call.target,
+    argsJson,
+    confinement,
+    remainingMs: confinement.limits.wallMs - (parts.clock() - admittedAt),
+    stop,
+    ...(onProgress === undefined ? {} : { onProgress }),
+    ...(onLog === undefined
+      ? {}
+      : { onLog: (message) => onLog(redactor.redactText(message, { direction: 'output' }).value) }),
+  };
+}
+
+function finalEnd(tool: string, output: RedactedOutput, { limits }: Confinement): FinalEnd {
+  if (output.refusals.length > 0) return denial('output-denied', tool, output.refusals);
+  const { end } = output;
+  if (end.status === 'ok') {
+    if (!isTooLarge(end.value, limits)) return end;
+    const message = `the redacted result is larger than ${limits.outputBytes} bytes`;
+    return failure('output-too-large', 'ENF_LIMIT_OUTPUT', message, { limit: 'output' });
+  }
+  return failedEnd(tool, end);
+}
+
+function failedEnd(tool: string, end: Exclude<RunEnd, { status: 'ok' }>): FinalEnd {
+  return failure(end.status, end.code, `tool \`${tool}\`: ${end.message}`, { limit: end.limit });
+}

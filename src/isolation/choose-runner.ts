@@ -1,0 +1,91 @@
+import { type Confinement, TIERS, type Tier } from '../call.ts';
+import type { Runner } from './runner.ts';
+
+/** A runner that meets the policy, or why none does. */
+export type RunnerChoice =
+  | {
+      readonly runner: Runner;
+      /** Defaults of the policy that this runner cannot enforce. */
+      readonly unenforced: readonly string[];
+    }
+  | { readonly message: string; readonly cause: string; readonly remedy: string };
+
+/** When a policy key restricts anything at all: `unlimited` and `unrestricted` need no enforcement. */
+const RESTRICTS: Readonly<Record<string, (confinement: Confinement) => boolean>> = {
+  'resource_limits.max_call_duration_seconds': ({ limits }) => Number.isFinite(limits.wallMs),
+  'resource_limits.max_cpu_seconds': ({ limits }) => Number.isFinite(limits.cpuMs),
+  'resource_limits.max_memory_mb': ({ limits }) => Number.isFinite(limits.memoryBytes),
+  'resource_limits.max_processes': ({ limits }) => Number.isFinite(limits.processesMax),
+  'resource_limits.max_open_files': ({ limits }) => Number.isFinite(limits.openFilesMax),
+  'resource_limits.max_file_size_mb': ({ limits }) => Number.isFinite(limits.fileSizeBytes),
+  'resource_limits.max_disk_mb': ({ limits }) => Number.isFinite(limits.diskBytes),
+  'resource_limits.max_output_size_bytes': ({ limits }) => Number.isFinite(limits.outputBytes),
+  environment: () => true,
+  filesystem: () => true,
+  network: ({ network }) => network !== 'unrestricted',
+  'isolation.exec': ({ isolation }) => isolation.exec === 'none',
+  'isolation.profile': ({ isolation }) => isolation.profile !== 'off',
+  'isolation.level': ({ isolation }) => isolation.level !== 'auto',
+  'isolation.min': ({ isolation }) => isolation.min !== 'thread',
+  'isolation.require': ({ isolation }) => isolation.require.length > 0,
+};
+
+/** Met by choosing the runner; only a function of this process has no tier to choose. */
+const MET_BY_CHOICE = ['isolation.level', 'isolation.min', 'isolation.require'];
+
+/**
+ * The strongest runner that meets what the policy demands. Never a weaker one: when none does, the
+ * call is refused with the cause and the remedy. Pure.
+ *
+ * @param runners - those that work on this host; or only the one for functions of this process
+ */
+export function chooseRunner(runners: readonly Runner[], confinement: Confinement): RunnerChoice {
+  const inProcess = runners.find((runner) => runner.tier === 'none');
+  if (inProcess !== undefined) return checkKeys(inProcess, confinement);
+  const { level, min, require } = confinement.isolation;
+  const candidates = runners
+    .filter((runner) => (level === 'auto' ? runner.tier !== 'thread' : runner.tier === level))
+    .sort((a, b) => rank(b.tier) - rank(a.tier));
+  const [best] = candidates;
+  if (best === undefined || rank(best.tier) < rank(min)) {
+    const wanted = level === 'auto' ? `${min} or stronger` : level;
+    return refusal(`tier \`${wanted}\` is needed`, `strongest here is \`${best?.tier ?? 'none'}\``);
+  }
+  const missing = require.filter((layer) => !best.layers.includes(layer));
+  if (missing.length > 0) {
+    return refusal(
+      `layers ${quoted(missing)} are required`,
+      `tier \`${best.tier}\` does not have them here`,
+    );
+  }
+  return checkKeys(best, confinement);
+}
+
+function checkKeys(runner: Runner, confinement: Confinement): RunnerChoice {
+  const unenforced = Object.entries(RESTRICTS)
+    .filter(([key, restricts]) => !isEnforced(runner, key) && restricts(confinement))
+    .map(([key]) => key);
+  const demanded = unenforced.filter((key) => confinement.explicit.has(key));
+  if (demanded.length === 0) return { runner, unenforced };
+  return refusal(
+    `the policy sets ${quoted(demanded)}`,
+    `tier \`${runner.tier}\` cannot enforce ${demanded.length === 1 ? 'it' : 'them'}`,
+  );
+}
+
+function isEnforced(runner: Runner, key: string): boolean {
+  return runner.enforces.has(key) || (runner.tier !== 'none' && MET_BY_CHOICE.includes(key));
+}
+
+function rank(tier: Tier | 'none'): number {
+  return tier === 'none' ? -1 : TIERS.indexOf(tier);
+}
+
+function quoted(names: readonly string[]): string {
+  return names.map((name) => `\`${name}\``).join(', ');
+}
+
+function refusal(needed: string, cause: string): RunnerChoice {
+  const remedy = 'remove the demand from the policy, or run where it can be enforced';
+  return { message: `${needed}, but ${cause}`, cause, remedy };
+}

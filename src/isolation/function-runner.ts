@@ -1,0 +1,101 @@
+import { ABORT_GRACE_MS, CallTimers } from './call-timers.ts';
+import { limitEnd, stopEnd } from './run-end.ts';
+import type { Job, RunEnd, Runner, RunReport, StopReason } from './runner.ts';
+
+const LAYERS = ['wall-clock'];
+
+/** What a caller may declare to trust a function with, and the policy keys that covers. */
+export const TRUSTED_KEYS = {
+  memory: ['resource_limits.max_memory_mb'],
+  cpu: ['resource_limits.max_cpu_seconds'],
+  processes: ['resource_limits.max_processes', 'isolation.exec'],
+  files: [
+    'filesystem',
+    'resource_limits.max_open_files',
+    'resource_limits.max_file_size_mb',
+    'resource_limits.max_disk_mb',
+  ],
+  environment: ['environment'],
+  network: ['network'],
+  isolation: ['isolation.min', 'isolation.level', 'isolation.profile', 'isolation.require'],
+} as const;
+
+/** One of `memory`, `cpu`, `processes`, `files`, `environment`, `network`, `isolation`. */
+export type Trust = keyof typeof TRUSTED_KEYS;
+
+/**
+ * A function of this process: rules, redaction and audit hold, isolation does not. A deadline or a
+ * stop rejects the call and fires its signal; the function itself may run on.
+ */
+export class FunctionRunner implements Runner {
+  readonly tier = 'none';
+  readonly layers: readonly string[] = LAYERS;
+  readonly enforces: ReadonlySet<string>;
+
+  /** @param trusted - limits that the caller waives for this function */
+  constructor(trusted: readonly Trust[] = []) {
+    this.enforces = new Set([
+      'resource_limits.max_call_duration_seconds',
+      'resource_limits.max_output_size_bytes',
+      ...trusted.flatMap((name) => TRUSTED_KEYS[name]),
+    ]);
+  }
+
+  async run(job: Job): Promise<RunReport> {
+    const end = await endOf(job);
+    return {
+      end,
+      stdout: '',
+      stderr: '',
+      cpuMs: 0,
+      peakMemoryBytes: 0,
+      outputBytes: 0,
+      exit: null,
+      layers: LAYERS,
+      profileDigest: null,
+      limitsHit: [],
+    };
+  }
+
+  /** Functions cannot be ended; there is nothing to free. */
+  async close(): Promise<void> {}
+}
+
+/** The first of the function's own end, the deadline and a stop. */
+async function endOf(job: Job): Promise<RunEnd> {
+  const timers = new CallTimers();
+  const abort = new AbortController();
+  let onStop: () => void = () => {};
+  const stopped = new Promise<RunEnd>((resolve) => {
+    const end = (reached: RunEnd): void => {
+      resolve(reached);
+      if (reached.status !== 'ok') abort.abort(new Error(reached.message));
+    };
+    onStop = () => {
+      const reason = job.stop.reason as StopReason;
+      abort.abort(new Error(reason.message));
+      timers.after(reason.status === 'killed' ? 0 : ABORT_GRACE_MS, () => end(stopEnd(reason)));
+    };
+    timers.armDeadline(job, {
+      warn: (reason) => abort.abort(new Error(reason)),
+      expire: () => end(limitEnd('wall', job.confinement.limits)),
+    });
+    if (job.stop.aborted) onStop();
+    else job.stop.addEventListener('abort', onStop, { once: true });
+  });
+  const own = job.stop.aborted ? stopped : invoke(job, abort.signal);
+  const end = await Promise.race([stopped, own]);
+  timers.clear();
+  job.stop.removeEventListener('abort', onStop);
+  return job.stop.aborted ? stopEnd(job.stop.reason as StopReason) : end;
+}
+
+async function invoke({ target, argsJson }: Job, signal: AbortSignal): Promise<RunEnd> {
+  if (target.kind !== 'function') throw new TypeError('only functions run in this process');
+  try {
+    return { status: 'ok', value: await target.invoke(JSON.parse(argsJson), signal) };
+  } catch (cause) {
+    const message = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
+    return { status: 'tool-error', code: 'ENF_TOOL_FAILED', message };
+  }
+}

@@ -1,0 +1,18 @@
+export {
+  encodeIJson,
+  type IJsonBounds,
+  IJsonError,
+  parseIJson,
+} from '../../worker/protocol.ts';
+export { chooseRunner, type RunnerChoice } from './choose-runner.ts';
+export { FunctionRunner, TRUSTED_KEYS, type Trust } from './function-runner.ts';
+export { ProcessRunner } from './process-runner.ts';
+export type { Job, RunEnd, Runner, RunReport, StopReason } from './runner.ts';
+export { sweepScratch } from './scratch.ts';
+export { ThreadRunner } from './thread-runner.ts';
+export {
+  type DigestCache,
+  defaultToolName,
+  type ResolvedTarget,
+  resolveTarget,
+} from './tool-target.ts';
