@@ -57,6 +57,10 @@ export const ERROR_CODES = {
   ENF_AUDIT_WRITE: 'an audit entry could not be written in full',
   ENF_AUDIT_ENTRY: 'an audit entry does not fit the format (too long, too deep, reserved field)',
   ENF_AUDIT_READ: 'the path is not an audit trail or cannot be read',
+  ENF_AUDIT_LOCK: 'another process holds the lock of the audit trail',
+  ENF_AUDIT_KEY:
+    'a key of the audit trail is missing, readable by others, malformed or of another trail',
+  ENF_AUDIT_PROOF: 'an audit proof is malformed or does not fit the tree it is for',
 
   // This package itself.
   ENF_INTERNAL: 'a fault in enforcecore; the call was ended and recorded as crashed',

@@ -1,0 +1,66 @@
+import { createHash, createHmac, randomBytes } from 'node:crypto';
+import { AuditError } from '../errors.ts';
+import type { FileLayer } from './file-layer.ts';
+import { createSecretFile, readSecretFile } from './secret-file.ts';
+
+const KEY_BYTES = 32;
+const KEY_TEXT = /^[0-9a-f]{64}$/;
+
+/**
+ * Salts the digests of a trail: salt = HMAC-SHA-256(K, call id), digest = SHA-256(salt ‖ bytes).
+ *
+ * Without the salt, digests of guessable arguments could be looked up; with one salt per call,
+ * revealing it proves one call and no other.
+ */
+export class DigestKey {
+  readonly #key: Buffer;
+
+  private constructor(key: Buffer) {
+    this.#key = key;
+  }
+
+  /** A key that is forgotten with the process, for trails that have no directory. */
+  static ephemeral(): DigestKey {
+    return new DigestKey(randomBytes(KEY_BYTES));
+  }
+
+  /**
+   * The key in a 0600 file, which is created when there is none.
+   *
+   * @throws {AuditError} `ENF_AUDIT_KEY` when the file cannot be used
+   */
+  static open(path: string, files: FileLayer): DigestKey {
+    if (files.statSync(path) === undefined) createKey(path, files);
+    const text = readSecretFile(path, files);
+    if (!KEY_TEXT.test(text)) {
+      throw new AuditError('ENF_AUDIT_KEY', `\`${path}\` must hold 64 hex digits`);
+    }
+    return new DigestKey(Buffer.from(text, 'hex'));
+  }
+
+  /** 32 bytes; reveal them to prove what the digests of this call were made of. */
+  salt(callId: string): Buffer {
+    return createHmac('sha256', this.#key).update(callId).digest();
+  }
+
+  /** 64 hex digits. */
+  digest(callId: string, bytes: Uint8Array | string): string {
+    return saltedDigest(this.salt(callId), bytes);
+  }
+}
+
+/** What {@link DigestKey.digest} gives, from a salt that was revealed. */
+export function saltedDigest(salt: Uint8Array, bytes: Uint8Array | string): string {
+  return createHash('sha256').update(salt).update(bytes).digest('hex');
+}
+
+function createKey(path: string, files: FileLayer): void {
+  try {
+    createSecretFile(path, randomBytes(KEY_BYTES).toString('hex'), files);
+  } catch (error) {
+    // EEXIST: another supervisor was first; its key is read by the caller.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
+      throw new AuditError('ENF_AUDIT_KEY', `\`${path}\` cannot be created`, { cause: error });
+    }
+  }
+}
