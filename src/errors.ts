@@ -54,6 +54,7 @@ export const ERROR_CODES = {
 
   // The audit trail.
   ENF_AUDIT_OPEN: 'the audit trail cannot be opened, locked or continued',
+  ENF_AUDIT_REQUIRED: 'the policy requires an audit trail, and audit is switched off',
   ENF_AUDIT_WRITE: 'an audit entry could not be written in full',
   ENF_AUDIT_ENTRY: 'an audit entry does not fit the format (too long, too deep, reserved field)',
   ENF_AUDIT_READ: 'the path is not an audit trail or cannot be read',
@@ -64,6 +65,7 @@ export const ERROR_CODES = {
 
   // This package itself.
   ENF_INTERNAL: 'a fault in enforcecore; the call was ended and recorded as crashed',
+
   // Redaction.
   ENF_REDACTION_RULES: 'the redaction rules name an unknown category, strategy or direction',
   ENF_REDACTION_PATTERN: 'a custom pattern is not valid: its name, its RE2 syntax, or its size',

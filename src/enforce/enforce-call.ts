@@ -82,7 +82,9 @@ async function append(
 
 function auditFailure({ tool }: IdentifiedCall, cause: unknown, didRun: boolean): FinalEnd {
   const why = isEnforceError(cause) ? cause.message : 'the audit trail failed';
-  const what = didRun ? 'the tool did run, but its outcome is not recorded' : 'the tool did not run';
+  const what = didRun
+    ? 'the tool did run, but its outcome is not recorded'
+    : 'the tool did not run';
   const code = isEnforceError(cause) ? cause.code : 'ENF_AUDIT_WRITE';
   const details = { didRun };
   return failure('audit-failed', code, `tool \`${tool}\`: ${what}: ${why}`, { cause, details });

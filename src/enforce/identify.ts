@@ -18,7 +18,12 @@ export interface Request {
   readonly args: unknown;
   readonly tool: string;
   readonly context: CallContext;
+  /** Enforced calls this one is made from; 0 for a call of the program itself. */
+  readonly depth: number;
 }
+
+/** Enforced calls inside enforced calls; deeper is a tool that calls itself. */
+const DEPTH_MAX = 16;
 
 /** A call whose target was found and whose arguments were read once and frozen. */
 export interface IdentifiedCall {
@@ -59,13 +64,22 @@ export async function identify(
     target: 'refusal' in found ? null : found,
     argsJson: 'refusal' in frozen ? null : frozen.json,
     args: 'refusal' in frozen ? null : (JSON.parse(frozen.json) as Json),
-    refusals: [frozen, found].flatMap((part) => ('refusal' in part ? part.refusal : [])),
+    refusals: [
+      ...checkDepth(request.depth),
+      ...[frozen, found].flatMap((part) => ('refusal' in part ? part.refusal : [])),
+    ],
   };
 }
 
 /** The identity that goes into decision, audit and outcome. */
 export function identityOf({ target }: IdentifiedCall): TargetIdentity | null {
   return target?.identity ?? null;
+}
+
+function checkDepth(depth: number): readonly Reason[] {
+  if (depth <= DEPTH_MAX) return [];
+  const message = `enforced calls may nest at most ${DEPTH_MAX} deep`;
+  return [{ rule: 'nesting', code: 'ENF_CALL_NESTED', message }];
 }
 
 const ARGUMENT_CODES: Readonly<Record<IJsonError['reason'], ErrorCode>> = {

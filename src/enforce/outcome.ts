@@ -2,7 +2,7 @@ import type { Failure, LimitKind, Outcome, Reason } from '../call.ts';
 import {
   AuditError,
   CallDeniedError,
-  EnforceError,
+  type EnforceError,
   type EnforceErrorOptions,
   type ErrorCode,
   IsolationUnavailableError,

@@ -14,7 +14,10 @@ export interface CallLimits {
 
 const callLimits = z.strictObject({
   timeoutMs: z.int().min(1).optional(),
-  memoryBytes: z.int().min(2 ** 20).optional(),
+  memoryBytes: z
+    .int()
+    .min(2 ** 20)
+    .optional(),
   outputBytes: z.int().min(0).optional(),
   isolation: z.enum(TIERS).optional(),
 });

@@ -1,0 +1,91 @@
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type { Readable } from 'node:stream';
+import { EnforceError } from '../index.ts';
+
+/** Largest text of arguments that is read at all; the policy's own limit is checked later. */
+const TEXT_BYTES_MAX = 64 * 1024 * 1024;
+
+/** The three ways to give arguments; `set` is applied over the others. */
+export interface ArgumentOptions {
+  readonly args?: string | undefined;
+  readonly argsFile?: string | undefined;
+  readonly set?: readonly string[] | undefined;
+}
+
+/**
+ * Arguments of a tool from the command line.
+ *
+ * @throws {EnforceError} `ENF_CLI_USAGE` naming the option whose text is not what it should be
+ */
+export async function readArguments(
+  options: ArgumentOptions,
+  { cwd, stdin }: { readonly cwd: string; readonly stdin: Readable },
+): Promise<unknown> {
+  const { args, argsFile, set = [] } = options;
+  if (args !== undefined && argsFile !== undefined) {
+    throw usage('give `--args` or `--args-file`, not both');
+  }
+  let value: unknown = {};
+  if (args === '-') value = parse(await readAll(stdin), 'standard input');
+  else if (args !== undefined) value = parse(args, '`--args`');
+  else if (argsFile !== undefined) {
+    value = parse(await readText(resolve(cwd, argsFile)), `\`${argsFile}\``);
+  }
+  return set.length === 0 ? value : withSettings(value, set);
+}
+
+function parse(text: string, where: string): unknown {
+  try {
+    // Read as it stands: what I-JSON forbids is refused by the call, with the path of the value.
+    return JSON.parse(text);
+  } catch (cause) {
+    const detail = cause instanceof Error ? (/at position \d+/.exec(cause.message)?.[0] ?? '') : '';
+    throw usage(`${where} must be JSON${detail === '' ? '' : `, it breaks ${detail}`}`);
+  }
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw usage(`\`--args-file\` ${path} cannot be read (${code})`);
+  }
+}
+
+async function readAll(stream: Readable): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of stream) {
+    bytes += (chunk as Buffer).length;
+    if (bytes > TEXT_BYTES_MAX)
+      throw usage(`standard input is larger than ${TEXT_BYTES_MAX} bytes`);
+    chunks.push(Buffer.from(chunk as Buffer));
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function withSettings(value: unknown, settings: readonly string[]): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw usage('`--set` needs arguments that are an object');
+  }
+  const entries = settings.map((setting) => {
+    const at = setting.indexOf('=');
+    if (at < 1) throw usage('`--set` takes key=value');
+    return [setting.slice(0, at), jsonOrText(setting.slice(at + 1))] as const;
+  });
+  return { ...value, ...Object.fromEntries(entries) };
+}
+
+function jsonOrText(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+function usage(message: string): EnforceError {
+  return new EnforceError('ENF_CLI_USAGE', message);
+}
