@@ -50,6 +50,8 @@ export interface LaunchTableInput {
    * must then be at least 6, or they would take the descriptors of the launcher itself.
    */
   readonly paths?: readonly string[];
+  /** For a bubblewrap that makes mounts as root; the launcher inside drops them then. */
+  readonly keepCapabilities?: boolean;
   /** A second table follows on the same descriptor, for a launcher behind this one. */
   readonly tableFollows?: boolean;
 }
@@ -89,7 +91,7 @@ export function buildLaunchRows(input: LaunchTableInput): readonly LaunchRow[] {
     ...resourceLimitRows(input.rlimits),
     dieWithParent(),
     ...(input.identity === null ? [] : [...identityRows(input.identity), dieWithParent()]),
-    ...dropCapabilities(),
+    ...(input.keepCapabilities === true ? [] : dropCapabilities()),
     ...(input.parentPid === null ? [] : [parentIs(input.parentPid)]),
     must('chdir', [{ text: input.cwd }], `change to \`${input.cwd}\``),
     must('prctl', [PR.noNewPrivileges, 1], 'set no_new_privs'),
