@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BubblewrapLaunch } from '../../src/isolation/bubblewrap.ts';
@@ -35,7 +35,7 @@ export async function startBubblewrap(
   const extra = Array.from({ length: last - 2 }, (_, index) => open.get(index + 3) ?? 'ignore');
   const child = spawn('bwrap', [...launch.argv], {
     env: {},
-    stdio: ['ignore', 'pipe', 'pipe', ...extra] as never,
+    stdio: ['ignore', 'pipe', 'pipe', ...extra],
     ...identity,
   });
   const text = { stdout: '', stderr: '' };
@@ -51,4 +51,3 @@ export async function startBubblewrap(
   rmSync(folder, { recursive: true });
   return { ...ended, ...text };
 }
-void writeSync;
