@@ -17,6 +17,7 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { FilesystemRules } from '../../src/call.ts';
 import { bubblewrapArguments } from '../../src/isolation/bubblewrap.ts';
+import { MountPoints } from '../../src/isolation/bubblewrap-mount-points.ts';
 import { buildFilesystemView } from '../../src/isolation/filesystem-view.ts';
 import { bubblewrapWorks, isRoot, lacks, ordinaryUser } from './host-layers.ts';
 import { type Finished, startBubblewrap } from './start-bubblewrap.ts';
@@ -38,6 +39,7 @@ const SUPERVISORS = [
 
 describe.each(SUPERVISORS)('a sandbox started by $name', ({ root, skip }) => {
   let folder = '';
+  const points = new MountPoints();
 
   beforeEach(() => {
     folder = realpathSync(mkdtempSync(join(tmpdir(), 'view-')));
@@ -97,7 +99,10 @@ describe.each(SUPERVISORS)('a sandbox started by $name', ({ root, skip }) => {
       firstDescriptor: FIRST,
       command: root ? [SETPRIV, ...DROP, NODE, entry] : [NODE, entry],
     });
-    return await startBubblewrap(launch, FIRST, root || !isRoot ? {} : ordinaryUser);
+    const release = points.hold(computed.masks);
+    const finished = await startBubblewrap(launch, FIRST, root || !isRoot ? {} : ordinaryUser);
+    release();
+    return finished;
   }
   /** What a tool printed, as JSON; its error output when it failed. */
   async function result(body: string, rules: Partial<FilesystemRules> = {}): Promise<unknown> {
@@ -314,6 +319,7 @@ describe.each(SUPERVISORS)('a sandbox started by $name', ({ root, skip }) => {
         expect(readFileSync(join(folder, 'repo/code.txt'), 'utf8')).toBe('changed');
         expect(readFileSync(join(folder, 'repo/.git/config'), 'utf8')).toBe('[core]');
         expect(readdirSync(join(folder, 'repo/.git/hooks'))).toEqual(['sample']);
+        expect(readdirSync(join(folder, 'repo')).sort()).toEqual(['.git', 'code.txt']);
       },
     );
 
