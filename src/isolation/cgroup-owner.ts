@@ -38,16 +38,26 @@ export function groupName({ pidNamespace, pid, startTime }: GroupOwner, random: 
 }
 
 /**
- * True for a group whose owner is gone and that may be swept: one of ours, made in this pid
- * namespace, by a process that no longer runs.
+ * True while an owner runs, and where that cannot be known: process ids of another pid namespace
+ * mean nothing here.
  *
  * @param startTime - answers when a process of this namespace started
  */
+export function isAlive(
+  owner: GroupOwner,
+  here: GroupOwner,
+  startTime: (pid: number) => string | null = startTimeOf,
+): boolean {
+  return owner.pidNamespace !== here.pidNamespace || startTime(owner.pid) === owner.startTime;
+}
+
+/** True for a group of ours whose owner is gone, so that it may be swept. */
 export function isOrphaned(
   name: string,
   here: GroupOwner,
   startTime: (pid: number) => string | null = startTimeOf,
 ): boolean {
   const [, pidNamespace, pid, started] = NAME.exec(name) ?? [];
-  return pidNamespace === here.pidNamespace && startTime(Number(pid)) !== started;
+  if (pidNamespace === undefined || started === undefined) return false;
+  return !isAlive({ pidNamespace, pid: Number(pid), startTime: started }, here, startTime);
 }
