@@ -3,14 +3,21 @@
  * that carries meaning; when it closes, the supervisor is gone and this process ends itself.
  */
 import { Socket } from 'node:net';
-import { serveOneCall } from './worker-session.ts';
+import { checkOwnStatus } from './confinement-check.ts';
+import { refuse, serveOneCall } from './worker-session.ts';
 
+const [, , expectedStatus] = process.argv;
 const channel = new Socket({ fd: 3, readable: true, writable: true });
 channel.on('close', () => process.exit(1));
 
-await serveOneCall(channel, async () => {
-  await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
-});
+const gap = expectedStatus === undefined ? null : checkOwnStatus(expectedStatus);
+if (gap === null) {
+  await serveOneCall(channel, async () => {
+    await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
+  });
+} else {
+  await refuse(channel, gap);
+}
 process.exit(0);
 
 function flushed(stream: NodeJS.WriteStream): Promise<void> {

@@ -1,6 +1,13 @@
 import { ABORT_GRACE_MS, CallTimers } from './call-timers.ts';
 import { limitEnd, stopEnd } from './run-end.ts';
-import type { Job, RunEnd, Runner, RunReport, StopReason } from './runner.ts';
+import {
+  emptyReport,
+  type Job,
+  type RunEnd,
+  type Runner,
+  type RunReport,
+  type StopReason,
+} from './runner.ts';
 
 const LAYERS = ['wall-clock'];
 
@@ -42,19 +49,7 @@ export class FunctionRunner implements Runner {
   }
 
   async run(job: Job): Promise<RunReport> {
-    const end = await endOf(job);
-    return {
-      end,
-      stdout: '',
-      stderr: '',
-      cpuMs: 0,
-      peakMemoryBytes: 0,
-      outputBytes: 0,
-      exit: null,
-      layers: LAYERS,
-      profileDigest: null,
-      limitsHit: [],
-    };
+    return emptyReport(await endOf(job), { layers: LAYERS });
   }
 
   /** Functions cannot be ended; there is nothing to free. */

@@ -7,12 +7,14 @@ import type { ProcessTree } from './process-tree.ts';
 const ROUNDS_MAX = 10;
 
 /**
- * Ends a worker and everything seen to belong to it: its group at once, then what left the group,
- * then, as the last resort, tree-kill. SIGKILL throughout: a tool may trap anything else.
+ * Ends a worker and everything seen to belong to it: its group, then what left the group, then, as
+ * the last resort, tree-kill. SIGKILL throughout: a tool may trap anything else.
  *
  * @returns pids that still live; empty is the rule
  */
 export async function killTree(tree: ProcessTree): Promise<readonly number[]> {
+  // Looked at first: once a parent is dead, its children are nobody's and cannot be found any more.
+  await tree.refresh();
   signalGroup(tree.rootPid);
   let living = await tree.refresh();
   for (let round = 0; round < ROUNDS_MAX && living.length > 0; round += 1) {

@@ -23,11 +23,17 @@ export interface WatchPeaks {
   readonly peakMemoryBytes: number;
 }
 
+/** Called once, with the first limit that is exceeded. */
+export type OnBreach = (limit: LimitKind) => void;
+
 /** Watches one process tree from outside, until it is stopped. */
 export interface LimitWatch {
   /** The largest values seen. */
   readonly peaks: WatchPeaks;
-  stop(): void;
+  /** Limits that the tool met and survived. */
+  readonly limitsHit: readonly string[];
+  /** Looks for the last time: a limit whose breach ended the process before it was noticed. */
+  stop(): LimitKind | null;
 }
 
 /**
@@ -35,11 +41,7 @@ export interface LimitWatch {
  *
  * @param onBreach - called once, before the watch stops itself
  */
-export function watchLimits(
-  tree: ProcessTree,
-  limits: Limits,
-  onBreach: (limit: LimitKind) => void,
-): LimitWatch {
+export function watchLimits(tree: ProcessTree, limits: Limits, onBreach: OnBreach): LimitWatch {
   const peaks = { cpuMs: 0, peakMemoryBytes: 0 };
   let timer: NodeJS.Timeout | undefined;
   let isStopped = false;
@@ -61,9 +63,11 @@ export function watchLimits(
   timer = setTimeout(look, SAMPLE_INTERVAL_MS / 4);
   return {
     peaks,
+    limitsHit: [],
     stop: () => {
       isStopped = true;
       clearTimeout(timer);
+      return null;
     },
   };
 }

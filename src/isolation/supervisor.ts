@@ -20,13 +20,17 @@ import { CapturedOutput } from './captured-output.ts';
 import { type Child, type ChildExit, drainChild, startChild } from './child.ts';
 import { killTree, terminateGroup } from './kill-tree.ts';
 import type { LaunchPlan } from './launch-plan.ts';
-import { type LimitWatch, type WatchPeaks, watchLimits } from './limit-watch.ts';
+import { encodeLaunchTable, type LaunchRow } from './launch-table.ts';
+import { decodeLaunchReport } from './launcher-report.ts';
+import type { LimitWatch } from './limit-watch.ts';
 import { readProcessTable } from './process-table.ts';
 import { ProcessTree } from './process-tree.ts';
 import { classifyExit, commandEnd, limitEnd, stopEnd } from './run-end.ts';
-import type { Job, RunEnd, RunReport, StopReason } from './runner.ts';
+import { emptyReport, type Job, type RunEnd, type RunReport, type StopReason } from './runner.ts';
 import { type ChannelListener, WorkerChannel } from './worker-channel.ts';
 
+/** One record of 24 bytes for each launcher, and one more for what refused. */
+const LAUNCH_REPORT_BYTES_MAX = 4096;
 /** What a worker may return or print even when the policy says `unlimited`. */
 const OUTPUT_BYTES_CEILING = 256 * 1024 * 1024;
 
@@ -43,7 +47,7 @@ export async function superviseProcess(
   live: Set<number>,
 ): Promise<RunReport> {
   const child = await startChild(plan);
-  if ('cause' in child) return reportOf(plan, notStarted(child.cause));
+  if ('cause' in child) return emptyReport(notStarted(child.cause), plan);
   live.add(child.pid);
   const supervision = new Supervision(plan, job, child);
   await supervision.ended;
@@ -69,6 +73,9 @@ class Supervision {
   #end: RunEnd | null = null;
   #exit: ChildExit | null = null;
   #resultBytes = 0;
+  #stages: readonly (readonly LaunchRow[])[] = [];
+  readonly #launchReport: Buffer[] = [];
+  #breachAtEnd: LimitKind | null = null;
 
   constructor(plan: LaunchPlan, job: Job, child: Child) {
     this.#plan = plan;
@@ -83,7 +90,8 @@ class Supervision {
     this.#stderr = new CapturedOutput(child.stderr, this.#outputBytesMax, onOverflow);
     this.#channel = this.#connect();
     this.#tree = new ProcessTree(child.pid, readProcessTable);
-    this.#watch = watchLimits(this.#tree, job.confinement.limits, (limit) => this.#breach(limit));
+    this.#watch = plan.watch(this.#tree, (limit) => this.#breach(limit));
+    this.#launch();
     this.#watchTime();
     void child.exited.then((exit) => {
       this.#exit = exit;
@@ -93,11 +101,12 @@ class Supervision {
 
   /** Kills the tree, reads the rest of the pipes, closes them. Pids that still live. */
   async contain(): Promise<readonly number[]> {
-    this.#watch.stop();
     this.#timers.clear();
     this.#job.stop.removeEventListener('abort', this.#onStop);
     const survivors = await killTree(this.#tree);
+    await this.#plan.contain?.();
     await drainChild(this.#child);
+    this.#breachAtEnd = this.#watch.stop();
     return survivors;
   }
 
@@ -107,7 +116,9 @@ class Supervision {
     // A worker that gave its result is ended by us: how it exits says nothing.
     const isWorkerResult = this.#channel !== null && end.status === 'ok';
     return {
-      ...reportOf(this.#plan, end, this.#watch.peaks),
+      ...emptyReport(end, this.#plan),
+      ...this.#watch.peaks,
+      limitsHit: this.#watch.limitsHit,
       stdout: isCommandResult ? '' : this.#stdout.text(),
       stderr: this.#stderr.text(),
       outputBytes: this.#stdout.bytes + this.#stderr.bytes + this.#resultBytes,
@@ -182,7 +193,33 @@ class Supervision {
     this.#timers.after(ABORT_GRACE_MS, () => this.#announceEnd());
   };
 
+  /** Sends the launcher its tables: only now is the pid known that some rows depend on. */
+  #launch(): void {
+    const { table, launchReport, pid } = this.#child;
+    const { launch } = this.#plan;
+    if (launch === undefined || table === null || launchReport === null) return;
+    let bytes = 0;
+    launchReport.on('data', (chunk: Buffer) => {
+      // Whoever inherits the descriptor could write to it without end.
+      bytes += chunk.length;
+      if (bytes <= LAUNCH_REPORT_BYTES_MAX) this.#launchReport.push(chunk);
+    });
+    this.#stages = launch.stages(pid);
+    for (const [stage, rows] of this.#stages.entries()) {
+      table.write(encodeLaunchTable(rows, launch.architecture, stage));
+    }
+    table.end();
+  }
+
   #endFromExit(): RunEnd {
+    if (this.#plan.launch !== undefined) {
+      const launched = decodeLaunchReport(Buffer.concat(this.#launchReport), this.#stages);
+      // Whatever the exit code says: the tool never ran.
+      if (launched.state !== 'executed') return notConfined(launched.cause);
+    }
+    if (this.#breachAtEnd !== null) {
+      return limitEnd(this.#breachAtEnd, this.#job.confinement.limits);
+    }
     const { code, signal } = this.#exit ?? { code: null, signal: null };
     if (this.#channel === null && code !== null) {
       return commandEnd(code, this.#stdout.text(), this.#outputBytesMax);
@@ -214,23 +251,5 @@ function notConfined(message: string): RunEnd {
     status: 'isolation-unavailable',
     code: 'ENF_ISOLATION_UNAVAILABLE',
     message: `the worker is not confined as asked: ${message}`,
-  };
-}
-
-function reportOf(
-  { layers, profileDigest }: LaunchPlan,
-  end: RunEnd,
-  peaks: WatchPeaks = { cpuMs: 0, peakMemoryBytes: 0 },
-): RunReport {
-  return {
-    end,
-    stdout: '',
-    stderr: '',
-    ...peaks,
-    outputBytes: 0,
-    exit: null,
-    layers,
-    profileDigest,
-    limitsHit: [],
   };
 }

@@ -14,7 +14,14 @@ import type { Json, LimitKind } from '../call.ts';
 import { ABORT_GRACE_MS, CallTimers } from './call-timers.ts';
 import { buildEnvironment } from './environment.ts';
 import { limitEnd, stopEnd } from './run-end.ts';
-import type { Job, RunEnd, Runner, RunReport, StopReason } from './runner.ts';
+import {
+  emptyReport,
+  type Job,
+  type RunEnd,
+  type Runner,
+  type RunReport,
+  type StopReason,
+} from './runner.ts';
 import { createScratch, removeScratch } from './scratch.ts';
 
 const LAYERS = ['own-thread', 'scrubbed-environment', 'wall-clock', 'output-cap', 'heap-limit'];
@@ -36,7 +43,7 @@ export class ThreadRunner implements Runner {
   readonly enforces: ReadonlySet<string> = new Set(ENFORCES);
 
   async run(job: Job): Promise<RunReport> {
-    if (job.target.kind !== 'module') return emptyReport(NO_COMMANDS);
+    if (job.target.kind !== 'module') return emptyReport(NO_COMMANDS, { layers: LAYERS });
     const scratch = await createScratch(tmpdir());
     const call = new ThreadCall(job, scratch);
     try {
@@ -98,7 +105,7 @@ class ThreadCall {
     }
     const { stdout, stderr } = this.#output;
     const outputBytes = Buffer.byteLength(stdout) + Buffer.byteLength(stderr);
-    return { ...emptyReport(this.#end), stdout, stderr, outputBytes };
+    return { ...emptyReport(this.#end, { layers: LAYERS }), stdout, stderr, outputBytes };
   }
 
   async destroy(): Promise<void> {
@@ -194,20 +201,5 @@ function crashEnd(cause: unknown): RunEnd {
     status: 'crashed',
     code: 'ENF_WORKER_CRASHED',
     message: 'the worker thread ended before it gave a result',
-  };
-}
-
-function emptyReport(end: RunEnd): RunReport {
-  return {
-    end,
-    stdout: '',
-    stderr: '',
-    cpuMs: 0,
-    peakMemoryBytes: 0,
-    outputBytes: 0,
-    exit: null,
-    layers: LAYERS,
-    profileDigest: null,
-    limitsHit: [],
   };
 }
