@@ -16,6 +16,8 @@ export interface Child {
   readonly table: Writable | null;
   /** Descriptor 5, where it says how far it got. */
   readonly launchReport: Readable | null;
+  /** All of them, to be destroyed at the end. */
+  readonly streams: readonly { destroy(): unknown }[];
   /** Settles at its exit, whether or not its pipes are still held open by others. */
   readonly exited: Promise<ChildExit>;
 }
@@ -67,6 +69,7 @@ export async function startChild(plan: LaunchPlan): Promise<Child | { readonly c
     channel: plan.channel === 'frames' ? channel : null,
     table: table ?? null,
     launchReport: launchReport ?? null,
+    streams,
     exited: new Promise((resolve) => {
       child.once('exit', (code, signal) => resolve({ code, signal }));
     }),
@@ -93,10 +96,10 @@ function stdioOf({ channel, launch }: LaunchPlan): Stdio {
   const stdin = isWorker ? 'ignore' : 'pipe';
   if (launch === undefined)
     return [stdin, 'pipe', 'pipe', ...(isWorker ? (['pipe'] as const) : [])];
-  const frames = isWorker ? 'pipe' : 'ignore';
   const { descriptor, texts } = launch;
   const chained = descriptor === null ? [] : [descriptor as 9, ...texts.map(() => 'pipe' as const)];
-  return [stdin, 'pipe', 'pipe', frames, 'pipe', 'pipe', ...chained];
+  // A command's descriptor 3 is only there because the launcher counts on 3 to 5 being taken.
+  return [stdin, 'pipe', 'pipe', 'pipe', 'pipe', 'pipe', ...chained];
 }
 
 /** EPIPE and ECONNRESET say that the child closed its end, which its exit or the deadline will tell. */
@@ -107,7 +110,7 @@ function ignoreBrokenPipe(): void {}
  * process that escaped the kill may hold a pipe open for ever.
  */
 export async function drainChild(child: Child): Promise<void> {
-  const { stdin, stdout, stderr, channel, table, launchReport } = child;
+  const { stdout, stderr, channel, launchReport, streams } = child;
   const readable = [stdout, stderr, channel, launchReport].filter((stream) => stream !== null);
   let lastReadAt = performance.now();
   const onData = (): void => {
@@ -120,5 +123,5 @@ export async function drainChild(child: Child): Promise<void> {
     if (now - lastReadAt > DRAIN_IDLE_MS || now - startedAt > DRAIN_TOTAL_MS) break;
     await delay(1);
   }
-  for (const stream of [stdin, table, ...readable]) stream?.destroy();
+  for (const stream of streams) stream.destroy();
 }

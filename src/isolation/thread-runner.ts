@@ -1,6 +1,6 @@
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import {
   IJsonError,
@@ -102,6 +102,10 @@ class ThreadCall {
       this.#end ??= this.#endFromTool(end);
     } catch (cause) {
       this.#end ??= crashEnd(cause);
+    }
+    // The tool's last words may still be on their way: they have a port of their own.
+    for (let last = receiveMessageOnPort(port1); last; last = receiveMessageOnPort(port1)) {
+      this.#onNotice(last.message);
     }
     const { stdout, stderr } = this.#output;
     const outputBytes = Buffer.byteLength(stdout) + Buffer.byteLength(stderr);
