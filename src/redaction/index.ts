@@ -1,0 +1,22 @@
+export {
+  PII_CATEGORIES,
+  type PiiCategory,
+  SECRET_CATEGORIES,
+  type SecretCategory,
+  STRATEGIES,
+  type Strategy,
+} from './categories.ts';
+export type { Finding } from './finding.ts';
+export { type CustomPattern, PatternRegistry, type Validator } from './pattern-registry.ts';
+export { detect, type OneOffOptions, redact, redactStream } from './redact.ts';
+export {
+  createRedactor,
+  type Direction,
+  type RedactionResult,
+  type RedactOptions,
+  type Redactor,
+} from './redactor.ts';
+export type { ArgumentKind } from './replacement.ts';
+export type { CustomPatternRule, PiiRules, RedactionRules, SecretRules } from './rules.ts';
+export type { RedactionStream } from './stream.ts';
+export type { Entity } from './structure/walk.ts';

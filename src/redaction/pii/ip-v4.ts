@@ -1,0 +1,53 @@
+import type { Source } from '../finding.ts';
+import { isAlphanumeric, isDigit } from '../text/characters.ts';
+import { wordsBefore } from '../text/context.ts';
+import type { DigitRow } from '../text/digit-rows.ts';
+
+const GROUPS = 4;
+const VERSION_WORDS = /(?:\bv|version|release|build|firmware|update|chapter|section|§)[ :#=."'-]*$/;
+
+/**
+ * Index after the last group of the dotted IPv4 address that starts at group `from`; `from` when
+ * there is none. Octets may be written in octal (`0313`), as in URLs. Five numbers in a row, and
+ * four after a word like "version", are a version.
+ *
+ * @see RFC 3986 section 3.2.2, WHATWG URL "IPv4 parser" (octal)
+ */
+export function endOfIpV4(source: Source, row: DigitRow, from: number): number {
+  const to = from + GROUPS - 1;
+  if (to >= row.length || continues(row, from, to)) return from;
+  for (let at = from; at <= to; at += 1) {
+    if (!isOctet(row, at) || (at < to && !isDot(row, at))) return from;
+  }
+  return VERSION_WORDS.test(wordsBefore(source, row.starts[from] as number)) ? from : to + 1;
+}
+
+/** Length of a network suffix such as `/24` at a position, 0 when there is none. */
+export function networkSuffixLength(text: string, at: number, bitsMax: number): number {
+  if (text[at] !== '/') return 0;
+  let end = at + 1;
+  while (end < at + 4 && isDigit(text.charCodeAt(end))) end += 1;
+  const bits = Number(text.slice(at + 1, end));
+  const fits = end > at + 1 && bits <= bitsMax && !isAlphanumeric(text.charCodeAt(end));
+  return fits ? end - at : 0;
+}
+
+function isOctet({ text, starts, ends }: DigitRow, group: number): boolean {
+  const octet = text.slice(starts[group], ends[group]);
+  if (octet.length > 4) return false;
+  if (octet.length > 1 && octet[0] === '0') {
+    return /^0[0-7]+$/.test(octet) ? Number.parseInt(octet, 8) <= 255 : Number(octet) <= 255;
+  }
+  return Number(octet) <= 255;
+}
+
+function isDot({ text, starts, ends }: DigitRow, group: number): boolean {
+  return starts[group + 1] === (ends[group] as number) + 1 && text[ends[group] as number] === '.';
+}
+
+function continues(row: DigitRow, from: number, to: number): boolean {
+  const before = row.text.charCodeAt((row.starts[from] as number) - 1);
+  const after = row.text.charCodeAt(row.ends[to] as number);
+  if (isAlphanumeric(before) || isAlphanumeric(after)) return true;
+  return (from > 0 && isDot(row, from - 1)) || (to + 1 < row.length && isDot(row, to));
+}

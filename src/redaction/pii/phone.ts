@@ -1,0 +1,185 @@
+import { getCountries, getCountryCallingCode, parsePhoneNumberFromString } from 'libphonenumber-js';
+import type { Source } from '../finding.ts';
+import { isAlphanumeric, isDigit } from '../text/characters.ts';
+import { wordsAfter, wordsBefore } from '../text/context.ts';
+import type { DigitRow } from '../text/digit-rows.ts';
+
+/** E.164 allows 15 digits in all; shorter than seven is a short code, an amount or a year. */
+const DIGITS_MIN = 7;
+const DIGITS_MAX = 15;
+const GROUPS_MAX = 8;
+const EXTENSION_MAX = 24;
+const IBAN_MAX = 40;
+const CALLING_CODES: ReadonlySet<string> = new Set(
+  getCountries().map((country) => getCountryCallingCode(country)),
+);
+
+const PHONE_WORDS =
+  /phone|telefon|téléphone|teléfono|\btel\b|mobile?\b|m[óo]vil|celular|\bcell|handy|fax|\bcall(?:ed|ing|s)?\b|\bdial|\bring\b|reach|answering|\bsms\b|\btexte?d?\b|whatsapp|hotline|messages?\b|\bdesk\b|\boffice\b|landline|rufnummer|contact/;
+const PHONE_WORDS_AFTER =
+  /^[\s,;:("'.–-]{0,3}(?:office|fax|mobile|cell|home|work|desk|phone|tel|direct)\b/;
+const OTHER_NUMBER_WORDS =
+  /\b(?:id|order|ticket|account|acct|invoice|case|ref|reference|zip|postal|postcode|isbn|sku|version|port|pin|code|box|room|apt|suite|serial|iban|card|amount|total|price|size|bytes|ssn)[\s#:.=№no"']{0,6}$/;
+const DATE =
+  /^(?:(?:19|20)\d\d([-./ ])\d{1,2}\1\d{1,2}|\d{1,2}([-./ ])\d{1,2}\2(?:19|20)\d\d)(?:\D\d{1,2})?$/;
+const EXTENSION = /^[ \t]{0,2}(?:x|ext\.?|extn\.?|extension|#)[ :.]{0,2}\d{1,7}(?![a-z\d])/i;
+
+/** A phone number in a row: its groups, and its place in the text with `+`, `(` and extension. */
+export interface Phone {
+  /** Index after the last group. */
+  readonly to: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * The phone number that starts at group `from` of a row and ends before group `limit`.
+ *
+ * Written with `+` or `00` and a country's calling code it stands for itself, as do ten digits
+ * grouped 3-3-4 and national numbers that start with 0; others need a word such as "call" or
+ * "fax" beside them. Where several lengths fit, libphonenumber says which is possible.
+ */
+export function phoneAt(source: Source, row: DigitRow, from: number, limit: number): Phone | null {
+  const start = startOf(row, from);
+  const to =
+    row.text[start] === '+' || row.text[start + 1] === '+'
+      ? endOfInternational(row, from, limit, 0)
+      : endOfNational(source, row, from, limit);
+  if (to === from) return null;
+  const end = endWithExtension(row.text, row.ends[to - 1] as number);
+  return end < 0 ? null : { to, start, end };
+}
+
+/** Takes `+`, `(`, `(+` and `+(` before the first group in. */
+function startOf({ text, starts }: DigitRow, from: number): number {
+  const first = starts[from] as number;
+  const mark = /[+(]{1,2}$/.exec(text.slice(Math.max(0, first - 2), first))?.[0] ?? '';
+  return first - mark.length;
+}
+
+/** The longest possible number, else the longest that the row offers. */
+function endOfInternational(row: DigitRow, from: number, limit: number, skip: number): number {
+  const ends = endsWithin(row, from, limit, skip);
+  const longest = ends[0];
+  if (longest === undefined) return from;
+  const digits = digitsOf(row, from, longest).slice(skip);
+  const code = [1, 2, 3].map((length) => digits.slice(0, length)).find((c) => CALLING_CODES.has(c));
+  if (code === undefined) return from;
+  if (code === '1') return ends.find((to) => digitCount(row, from, to) - skip === 11) ?? from;
+  if (ends.length === 1 || longest - from <= 2) return longest;
+  return ends.find((to) => isPossible(digitsOf(row, from, to).slice(skip))) ?? longest;
+}
+
+function isPossible(digits: string): boolean {
+  return parsePhoneNumberFromString(`+${digits}`)?.isPossible() ?? false;
+}
+
+/** Group indices at which a number of 7–15 digits can end, longest first. */
+function endsWithin(row: DigitRow, from: number, limit: number, skip: number): number[] {
+  const ends: number[] = [];
+  let digits = -skip;
+  for (let at = from; at < limit && digits <= DIGITS_MAX; at += 1) {
+    digits += size(row, at);
+    if (digits >= DIGITS_MIN && digits <= DIGITS_MAX) ends.unshift(at + 1);
+  }
+  return ends;
+}
+
+function endOfNational(source: Source, row: DigitRow, from: number, limit: number): number {
+  const start = row.starts[from] as number;
+  if (isAlphanumeric(row.text.charCodeAt(start - 1)) || isInFraction(row.text, start)) return from;
+  if (isInIban(row.text, start) || isPairOfHex(row, limit)) return from;
+  const first = row.text.slice(start, row.ends[from]);
+  if (/^00[1-9]/.test(first)) return endOfInternational(row, from, limit, 2);
+  const grouped = endOfGrouped(row, from, limit);
+  if (grouped > from) return grouped;
+  const trunk = endOfTrunk(row, from, limit);
+  if (trunk > from) return trunk;
+  return endByContext(source, row, from, limit);
+}
+
+/** `DE89 3704 0044 0532 …`: the groups of an account number start with 0 by chance. */
+function isInIban(text: string, start: number): boolean {
+  const before = text.slice(Math.max(0, start - IBAN_MAX), start);
+  return /(?:^|[^A-Za-z\d])[A-Z]{2}\d{2}(?:[ -]?[A-Z\d]{1,4}){0,8}[ -]$/.test(before);
+}
+
+/** `01-23-45-67-89-AB`: a MAC address whose last byte has letters. */
+function isPairOfHex({ text, ends }: DigitRow, limit: number): boolean {
+  const end = ends[limit - 1] as number;
+  return /^-[\da-f]{2}(?![\da-z])/i.test(text.slice(end, end + 4));
+}
+
+function isInFraction(text: string, start: number): boolean {
+  return text[start - 1] === '.' && isDigit(text.charCodeAt(start - 2));
+}
+
+/** 3-3-4, with a leading 1 or 001 or without: the North American way to write ten digits. */
+function endOfGrouped(row: DigitRow, from: number, limit: number): number {
+  const lead = /^(?:1|001)$/.test(row.text.slice(row.starts[from], row.ends[from])) ? 1 : 0;
+  const area = from + lead;
+  if (area + 3 > limit) return from;
+  if (size(row, area) !== 3 || size(row, area + 1) !== 3 || size(row, area + 2) !== 4) return from;
+  if (isJoined(row, area + 2, limit)) return from;
+  const gap = row.text.slice(row.ends[area], row.starts[area + 1]);
+  const isMarked = /^(?:[-.]|\)[ -]?| - )$/.test(gap);
+  return isMarked || isNorthAmerican(row, area) ? area + 3 : from;
+}
+
+/** Area and exchange codes never start with 0 or 1. */
+function isNorthAmerican({ text, starts }: DigitRow, area: number): boolean {
+  return (
+    (text[starts[area] as number] as string) > '1' &&
+    (text[starts[area + 1] as number] as string) > '1'
+  );
+}
+
+/** A further group follows directly: the row is longer than the number looks. */
+function isJoined(row: DigitRow, last: number, limit: number): boolean {
+  return last + 1 < limit && row.starts[last + 1] === (row.ends[last] as number) + 1;
+}
+
+/**
+ * A national number with its trunk prefix 0, in two groups or more, 9–11 digits; not a decimal
+ * fraction, a date or what has the shape of a social security number.
+ */
+function endOfTrunk(row: DigitRow, from: number, limit: number): number {
+  const first = row.text.slice(row.starts[from], row.ends[from]);
+  if (!/^0[1-9]\d{0,4}$/.test(first) || limit - from < 2 || limit - from > GROUPS_MAX) return from;
+  const digits = digitCount(row, from, limit);
+  const number = row.text.slice(row.starts[from], row.ends[limit - 1]);
+  const isOther = /^(?:\d+\.\d+|\d{3}[ -]\d{2}[ -]\d{4})$/.test(number) || DATE.test(number);
+  return digits >= 9 && digits <= 11 && !isOther ? limit : from;
+}
+
+function endByContext(source: Source, row: DigitRow, from: number, limit: number): number {
+  const to = endsWithin(row, from, limit, 0)[0];
+  if (to === undefined) return from;
+  const number = row.text.slice(row.starts[from], row.ends[to - 1]);
+  if (DATE.test(number) || /^(?:19|20)\d\d\D/.test(number) || /^\d+\.\d+$/.test(number))
+    return from;
+  if (PHONE_WORDS_AFTER.test(wordsAfter(source, row.ends[to - 1] as number))) return to;
+  const words = wordsBefore(source, row.starts[from] as number);
+  return PHONE_WORDS.test(words) && !OTHER_NUMBER_WORDS.test(words) ? to : from;
+}
+
+/** The end with an extension such as `x123`; -1 when the number runs on into a word. */
+function endWithExtension(text: string, end: number): number {
+  const extension = EXTENSION.exec(text.slice(end, end + EXTENSION_MAX));
+  if (extension) return end + extension[0].length;
+  return isAlphanumeric(text.charCodeAt(end)) ? -1 : end;
+}
+
+function size(row: DigitRow, group: number): number {
+  return (row.ends[group] as number) - (row.starts[group] as number);
+}
+
+function digitCount(row: DigitRow, from: number, to: number): number {
+  let digits = 0;
+  for (let at = from; at < to; at += 1) digits += size(row, at);
+  return digits;
+}
+
+function digitsOf(row: DigitRow, from: number, to: number): string {
+  return row.text.slice(row.starts[from], row.ends[to - 1]).replace(/\D/g, '');
+}

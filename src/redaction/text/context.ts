@@ -1,0 +1,39 @@
+import type { Source } from '../finding.ts';
+
+/** How far a word may stand from the number it explains, in characters. */
+const BEFORE_MAX = 40;
+const AFTER_MAX = 14;
+
+/**
+ * The words right before a position, in lower case: back to the nearest digit, `@`, bracket or
+ * asterisk, at most 40 characters. The key that holds the text counts as its first words.
+ *
+ * Stopping at such characters keeps redaction idempotent: neither a neighbour nor the placeholder
+ * that replaces it lies inside a context, so replacing it cannot bring a word into reach.
+ */
+export function wordsBefore(source: Source, position: number): string {
+  const from = Math.max(0, position - BEFORE_MAX);
+  const near = source.text.slice(from, position).toLowerCase();
+  const stop = Math.max(lastStop(near), lastPlaceholder(near));
+  if (stop >= 0) return near.slice(stop + 1);
+  return from === 0 ? `${source.hint} ${near}` : near;
+}
+
+/** The words right after a position, in lower case, up to the same stops, on the same line. */
+export function wordsAfter(source: Source, position: number): string {
+  const near = source.text.slice(position, position + AFTER_MAX).toLowerCase();
+  const stop = near.search(/[0-9@<>*[\]\n]/);
+  return stop < 0 ? near : near.slice(0, stop);
+}
+
+function lastStop(text: string): number {
+  for (let at = text.length - 1; at >= 0; at -= 1) {
+    if ('0123456789@<>*[]'.includes(text[at] as string)) return at;
+  }
+  return -1;
+}
+
+function lastPlaceholder(text: string): number {
+  const at = text.lastIndexOf('_redacted');
+  return at < 0 ? -1 : at + '_redacted'.length - 1;
+}

@@ -1,0 +1,165 @@
+import { createHash, createHmac } from 'node:crypto';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { createRedactor, redact } from '../../src/redaction/index.ts';
+
+const PII = { pii_redaction: {} } as const;
+const TEXT = 'mail ann@example.com, ssn 536-22-8731, card 4111111111111111, ip 203.0.113.77';
+
+describe('strategies', () => {
+  test.each([
+    ['placeholder', 'mail <EMAIL>, ssn <SSN>, card <CREDIT_CARD>, ip <IP_ADDRESS>'],
+    ['mask', 'mail ****@****.***, ssn ***-**-****, card ****-****-****-****, ip ***.***.***.***'],
+    ['remove', 'mail , ssn , card , ip '],
+  ] as const)('%s', (strategy, expected) => {
+    const redactor = createRedactor({ pii_redaction: { strategy } });
+    expect(redactor.redactText(TEXT).value).toBe(expected);
+  });
+
+  test('hash gives 16 hex digits of SHA-256, keyed when there is a salt', () => {
+    const plain = createHash('sha256').update('536-22-8731').digest('hex').slice(0, 16);
+    const keyed = createHmac('sha256', 'pepper').update('536-22-8731').digest('hex').slice(0, 16);
+    const value = (salt?: string) =>
+      createRedactor({ pii_redaction: { strategy: 'hash', ...(salt ? { salt } : {}) } }).redactText(
+        '536-22-8731',
+      ).value;
+    expect(value()).toBe(`[SHA256:${plain}]`);
+    expect(value('pepper')).toBe(`[SHA256:${keyed}]`);
+  });
+});
+
+describe('rules', () => {
+  test('no rules redact nothing', () => {
+    expect(createRedactor({}).redactText(TEXT)).toEqual({ value: TEXT, entities: [], counts: {} });
+  });
+
+  test('a section that is not enabled is off', () => {
+    const redactor = createRedactor({ pii_redaction: { enabled: false } });
+    expect(redactor.redactText(TEXT).value).toBe(TEXT);
+  });
+
+  test('one direction leaves the other alone', () => {
+    const redactor = createRedactor({ pii_redaction: { direction: 'input' } });
+    expect(redactor.redact(['ann@example.com'], { direction: 'input' }).value).toEqual(['<EMAIL>']);
+    expect(redactor.redact(['ann@example.com'], { direction: 'output' }).value).toEqual([
+      'ann@example.com',
+    ]);
+  });
+
+  test('an exempt path keeps its personal data, and so does what is below it', () => {
+    const redactor = createRedactor({ pii_redaction: { exempt: ['args.to'] } });
+    const args = { to: ['ann@example.com'], body: 'bob@example.com', toMany: 'eve@example.com' };
+    expect(redactor.redact(args, { root: 'args' }).value).toEqual({
+      to: ['ann@example.com'],
+      body: '<EMAIL>',
+      toMany: '<EMAIL>',
+    });
+  });
+
+  test.each([
+    [{ pii_redaction: { categories: ['e-mail'] } }, 'ENF_REDACTION_RULES'],
+    [{ pii_redaction: { strategy: 'erase' } }, 'ENF_REDACTION_RULES'],
+    [{ pii_redaction: { direction: 'in' } }, 'ENF_REDACTION_RULES'],
+    [{ custom_patterns: [{ name: 'x', pattern: '(?=a)b' }] }, 'ENF_REDACTION_PATTERN'],
+    [{ custom_patterns: [{ name: 'x', pattern: 'a*' }] }, 'ENF_REDACTION_PATTERN'],
+    [{ custom_patterns: [{ name: 'x y', pattern: 'a' }] }, 'ENF_REDACTION_PATTERN'],
+  ])('refuses %j', async (rules, code) => {
+    await expect(redact('text', rules as never)).rejects.toMatchObject({ code });
+  });
+});
+
+describe('structures', () => {
+  test('counts what it found and says where, without the text', () => {
+    const { entities, counts } = createRedactor(PII).redact(
+      { users: [{ mail: 'to ann@example.com' }], 'bob@example.com': 536228731, ssn: 536228731 },
+      { root: 'result' },
+    );
+    expect(entities).toEqual([
+      { category: 'email', start: 3, end: 18, path: 'result.users[0].mail' },
+      { category: 'email', start: 0, end: 15, path: 'result' },
+      { category: 'ssn', start: 0, end: 9, path: 'result.ssn' },
+    ]);
+    expect(counts).toEqual({ email: 2, ssn: 1 });
+  });
+
+  test.each(['command', 'path', 'sql'] as const)('never puts brackets into a %s', (kind) => {
+    const args = { text: ['x ann@example.com'] };
+    for (const strategy of ['placeholder', 'mask', 'remove'] as const) {
+      const redactor = createRedactor({ pii_redaction: { strategy } });
+      expect(redactor.redact(args, { root: 'args', kinds: { 'args.text': kind } }).value).toEqual({
+        text: ['x EMAIL_REDACTED'],
+      });
+    }
+  });
+});
+
+describe('laws', () => {
+  const parts = fc.constantFrom(
+    ...['ann@example.com', '+1 415-555-2671', '536-22-8731', '4111 1111 1111 1111'],
+    ...[
+      '203.0.113.77',
+      '::1',
+      ' ',
+      '\n',
+      ', ',
+      'call ',
+      'card ',
+      'the weather is fine ',
+      '<EMAIL>',
+    ],
+    ...['+', '-', '.', '1', '22 333', '😀', '\ud800', 'é'],
+  );
+  const texts = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.array(fc.oneof(parts, fc.string({ maxLength: 3 }))).map((pieces) => pieces.join('')),
+  );
+  const strategies = fc.constantFrom('placeholder', 'mask', 'hash' as const);
+
+  test('redacting twice changes nothing', () => {
+    fc.assert(
+      fc.property(texts, strategies, (text, strategy) => {
+        const redactor = createRedactor({ pii_redaction: { strategy } });
+        const once = redactor.redactText(text).value;
+        expect(redactor.redactText(once).value).toBe(once);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  test('offsets cut exactly the pieces that were replaced', () => {
+    fc.assert(
+      fc.property(texts, (text) => {
+        const { value, entities } = createRedactor(PII).redactText(text);
+        let rebuilt = '';
+        let from = 0;
+        for (const { category, start, end } of entities) {
+          expect(start).toBeGreaterThanOrEqual(from);
+          expect(end).toBeGreaterThan(start);
+          rebuilt += `${text.slice(from, start)}<${category.toUpperCase()}>`;
+          from = end;
+        }
+        expect(value).toBe(rebuilt + text.slice(from));
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  test('a stream gives what the whole text gives, however it is cut', () => {
+    const long = fc.array(texts, { maxLength: 40 }).map((pieces) => pieces.join(' and then '));
+    fc.assert(
+      fc.property(long, fc.array(fc.integer({ min: 1, max: 700 })), (text, sizes) => {
+        const redactor = createRedactor(PII);
+        const stream = redactor.stream();
+        let given = '';
+        let at = 0;
+        for (const size of sizes) {
+          given += stream.push(text.slice(at, at + size));
+          at += size;
+        }
+        given += stream.push(text.slice(at)) + stream.end();
+        expect(given).toBe(redactor.redactText(text).value);
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
