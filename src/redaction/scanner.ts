@@ -1,9 +1,22 @@
-import { PII_CATEGORIES, type PiiCategory, SECRET_CATEGORIES } from './categories.ts';
+import {
+  PII_CATEGORIES,
+  type PiiCategory,
+  SECRET_CATEGORIES,
+  type SecretCategory,
+} from './categories.ts';
 import type { Detector, Finding, Source } from './finding.ts';
 import { settleOverlaps } from './overlaps.ts';
 import { findEmails } from './pii/email.ts';
 import { findIpV6 } from './pii/ip-v6.ts';
 import { numberDetector } from './pii/numbers.ts';
+import { assignmentDetector } from './secrets/assignments.ts';
+import { authorizationDetector } from './secrets/authorization.ts';
+import { awsSecretKeyDetector } from './secrets/aws-secret-key.ts';
+import { commandDetector } from './secrets/commands.ts';
+import { findJwts } from './secrets/jwt.ts';
+import { pemDetector } from './secrets/pem.ts';
+import { tokenDetector } from './secrets/tokens.ts';
+import { urlPasswordDetector } from './secrets/url-passwords.ts';
 
 /** Ties between equally long matches go to the category that comes first here. */
 const ORDER: readonly string[] = [...SECRET_CATEGORIES, ...PII_CATEGORIES];
@@ -66,4 +79,20 @@ export function piiDetectors(categories: readonly PiiCategory[]): Detector[] {
     detectors.push(numberDetector(categories));
   if (categories.includes('ip_address')) detectors.push(findIpV6);
   return detectors;
+}
+
+/** The detectors for some categories of secrets. */
+export function secretDetectors(categories: readonly SecretCategory[]): Detector[] {
+  if (categories.length === 0) return [];
+  const wanted: ReadonlySet<string> = new Set(categories);
+  return [
+    tokenDetector(wanted),
+    pemDetector(wanted),
+    ...(wanted.has('bearer_token') ? [findJwts] : []),
+    authorizationDetector(wanted),
+    urlPasswordDetector(wanted),
+    awsSecretKeyDetector(wanted),
+    assignmentDetector(wanted),
+    commandDetector(wanted),
+  ];
 }
