@@ -1,10 +1,16 @@
 import { PolicyError } from '../errors.ts';
-import { PII_CATEGORIES, type PiiCategory, SECRET_CATEGORIES, STRATEGIES } from './categories.ts';
+import {
+  PII_CATEGORIES,
+  type PiiCategory,
+  SECRET_CATEGORIES,
+  type SecretCategory,
+  STRATEGIES,
+} from './categories.ts';
 import type { Finding } from './finding.ts';
 import { PatternRegistry } from './pattern-registry.ts';
 import { type ArgumentKind, type ReplacementRule, replacementFor } from './replacement.ts';
-import type { RedactionRules } from './rules.ts';
-import { createScanner, piiDetectors, type Scanner } from './scanner.ts';
+import type { RedactionRules, SecretRules } from './rules.ts';
+import { createScanner, piiDetectors, type Scanner, secretDetectors } from './scanner.ts';
 import { RedactionStream } from './stream.ts';
 import { type Entity, type Place, type RedactedText, Walk } from './structure/walk.ts';
 
@@ -104,8 +110,13 @@ function planFor(rules: RedactionRules, registry: PatternRegistry | undefined): 
   checkOneOf('pii_redaction.direction', [direction], ['input', 'output', 'both']);
   checkOneOf('pii_redaction.strategy', [pii?.strategy ?? 'placeholder'], STRATEGIES);
   checkOneOf('secret_detection.strategy', [secrets?.strategy ?? 'placeholder'], STRATEGIES);
+  const secretCategories = secrets === undefined ? [] : categoriesOf(secrets);
+  checkOneOf('secret_detection.categories', secretCategories, SECRET_CATEGORIES);
   const patterns = [...(registry?.patterns ?? []), ...ownPatterns(rules)];
-  const always = patterns.map((pattern) => pattern.detect);
+  const always = [
+    ...patterns.map((pattern) => pattern.detect),
+    ...secretDetectors(secretCategories),
+  ];
   const scanner = (categories: readonly PiiCategory[]) =>
     createScanner([...always, ...piiDetectors(categories)]);
   const own = { strategy: pii?.strategy ?? 'placeholder', salt: pii?.salt } as const;
@@ -123,6 +134,10 @@ function planFor(rules: RedactionRules, registry: PatternRegistry | undefined): 
     ]),
     exempt: pii?.exempt ?? [],
   };
+}
+
+function categoriesOf({ categories = 'all' }: SecretRules): readonly SecretCategory[] {
+  return categories === 'all' ? SECRET_CATEGORIES : categories;
 }
 
 function ownPatterns({

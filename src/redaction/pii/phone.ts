@@ -100,8 +100,14 @@ function endOfNational(source: Source, row: DigitRow, from: number, limit: numbe
 
 /** `DE89 3704 0044 0532 …`: the groups of an account number start with 0 by chance. */
 function isInIban(text: string, start: number): boolean {
-  const before = text.slice(Math.max(0, start - IBAN_MAX), start);
-  return /(?:^|[^A-Za-z\d])[A-Z]{2}\d{2}(?:[ -]?[A-Z\d]{1,4}){0,8}[ -]$/.test(before);
+  if (!/[ -]/.test(text[start - 1] ?? '')) return false;
+  const groups = text.slice(Math.max(0, start - IBAN_MAX), start - 1).split(/[ -]/);
+  for (let at = groups.length - 1; at >= 0; at -= 1) {
+    const group = groups[at] as string;
+    if (/^[A-Z]{2}\d{2}/.test(group)) return true;
+    if (!/^[A-Z\d]{1,4}$/.test(group)) return false;
+  }
+  return false;
 }
 
 /** `01-23-45-67-89-AB`: a MAC address whose last byte has letters. */

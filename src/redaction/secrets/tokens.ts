@@ -1,0 +1,104 @@
+import type { Detector } from '../finding.ts';
+import { isAlphanumeric, isDigit } from '../text/characters.ts';
+import { isPlaceholder, looksGenerated, looksRandom } from './secret-value.ts';
+import { VENDOR_TOKENS, type VendorToken } from './vendor-tokens.ts';
+
+/** One row of the table, ready to run at the place where its prefix was found. */
+interface TokenRule {
+  readonly category: string;
+  readonly prefix: string;
+  readonly head: RegExp | null;
+  readonly body: RegExp;
+}
+
+interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+const HEAD_MAX = 80;
+
+/**
+ * A detector for tokens that start with a literal: one pass with all literals finds the places,
+ * the row's shape decides there. What has the shape but not the randomness is an example.
+ *
+ * @param categories - of the rows to use
+ */
+export function tokenDetector(categories: ReadonlySet<string>): Detector {
+  const rules = VENDOR_TOKENS.filter((row) => categories.has(categoryOf(row))).flatMap(rulesOf);
+  if (rules.length === 0) return () => {};
+  const prefixes = [...new Set(rules.map(({ prefix }) => prefix))];
+  prefixes.sort((a, b) => b.length - a.length);
+  const byPrefix = new Map(
+    prefixes.map((prefix) => [prefix, rules.filter((rule) => prefix.startsWith(rule.prefix))]),
+  );
+  const source = prefixes.map((prefix) => prefix.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')).join('|');
+  return ({ text }, found) => {
+    const anchors = new RegExp(source, 'g');
+    for (let anchor = anchors.exec(text); anchor; anchor = anchors.exec(text)) {
+      for (const rule of byPrefix.get(anchor[0]) ?? []) {
+        const token = tokenAt(text, anchor.index, rule);
+        if (token === null) continue;
+        found.push({ category: rule.category, ...token });
+        anchors.lastIndex = token.end;
+        break;
+      }
+    }
+  };
+}
+
+function categoryOf({ category = 'vendor_token' }: VendorToken): string {
+  return category;
+}
+
+function rulesOf(row: VendorToken): TokenRule[] {
+  const category = categoryOf(row);
+  const head = row.head === undefined ? null : new RegExp(`${row.head}$`);
+  const body = new RegExp(row.body, 'y');
+  return row.prefixes.map((prefix) => ({ category, prefix, head, body }));
+}
+
+/** Where the token around a prefix starts and ends; `null` when there is none. */
+function tokenAt(text: string, at: number, { prefix, head, body }: TokenRule): Span | null {
+  const start = head === null ? at : startOfHead(text, at, head);
+  if (start === null || isWithinWord(text, start, head === null ? prefix : '')) return null;
+  const from = at + prefix.length;
+  body.lastIndex = from;
+  const match = body.exec(text);
+  if (match === null || runsOn(text, from + match[0].length)) return null;
+  const value = text.slice(start, at) + match[0];
+  if (/EXAMPLE$/.test(value) || isPlaceholder(value) || !looksGenerated(value)) return null;
+  const isTelling = prefix.length > 4 || head !== null;
+  return isTelling || looksRandom(value) ? { start, end: from + match[0].length } : null;
+}
+
+function startOfHead(text: string, at: number, head: RegExp): number | null {
+  const match = head.exec(text.slice(Math.max(0, at - HEAD_MAX), at));
+  return match === null ? null : at - match[0].length;
+}
+
+/** A letter or digit that follows, unless capitals turn small: the token is longer than its kind. */
+function runsOn(text: string, end: number): boolean {
+  const after = text.charCodeAt(end);
+  if (!isAlphanumeric(after)) return false;
+  const last = text.charCodeAt(end - 1);
+  const isCapital = (last >= 65 && last <= 90) || isDigit(last);
+  return !(isCapital && after >= 97 && after <= 122);
+}
+
+/**
+ * Short prefixes and those of letters alone must start a word; a longer one with a sign, such as
+ * `ghp_`, is seen inside one, too. A capital prefix may follow a small letter.
+ */
+function isWithinWord(text: string, start: number, prefix: string): boolean {
+  const before = text.charCodeAt(start - 1);
+  if (!isAlphanumeric(before)) return false;
+  if (
+    prefix.includes('_')
+      ? prefix.length >= 4
+      : /[^A-Za-z\d]/.test(prefix.slice(0, -1)) || prefix.length > 5
+  )
+    return false;
+  const isSmall = before >= 97 && before <= 122;
+  return !(isSmall && prefix.length >= 4 && prefix === prefix.toUpperCase());
+}
