@@ -45,9 +45,13 @@ export class Checkpointer {
     else this.#startTimer();
   }
 
-  /** Signs the head now; resolves when that was done or has been recorded as failed. */
-  async run(): Promise<void> {
-    this.#running ??= this.#checkpoint().finally(() => {
+  /**
+   * Signs the head now; resolves when that was done or has been recorded as failed.
+   *
+   * @param options.keep - the checkpoint stays in the history
+   */
+  async run({ keep = false }: { readonly keep?: boolean } = {}): Promise<void> {
+    this.#running ??= this.#checkpoint(keep).finally(() => {
       this.#running = null;
     });
     await this.#running;
@@ -56,7 +60,7 @@ export class Checkpointer {
   /** Signs the last head of this process. */
   async finish(): Promise<void> {
     await this.#running;
-    await this.run();
+    await this.run({ keep: true });
     this.#stopTimer();
   }
 
@@ -70,7 +74,7 @@ export class Checkpointer {
   }
 
   /** Never rejects: a failure becomes an entry, and the next interval tries again. */
-  async #checkpoint(): Promise<void> {
+  async #checkpoint(keep: boolean): Promise<void> {
     const { headSigner, exclusive, sync, tell } = this.#parts;
     this.#stopTimer();
     let stage: CheckpointErrorEntry['stage'] = 'sign';
@@ -85,7 +89,7 @@ export class Checkpointer {
       // Appends wait only for the rename, not for the disk.
       const draft = await headSigner.draft(note);
       await exclusive(() => headSigner.adopt(draft, head.size));
-      await headSigner.settle(note, head.size, { keep: false });
+      await headSigner.settle(note, head.size, { keep });
       stage = 'witness';
       await tell(note);
       this.#hasFailed = false;

@@ -18,7 +18,7 @@ interface NoteCase {
 }
 
 const published = vectors<{
-  skeys: Record<string, string>;
+  skeys: { PeterNeumann: string };
   badVkeys: string[];
   cases: NoteCase[];
 }>('signed-notes');
@@ -43,7 +43,7 @@ test.each(published.badVkeys)('refuses the verifier key %s', (vkey) => {
 
 test('signs to the same bytes as Go', async () => {
   const [first] = published.cases as [NoteCase];
-  const signer = parsePrivateKey(published.skeys['PeterNeumann'] as string);
+  const signer = parsePrivateKey(published.skeys.PeterNeumann);
   expect(signer.vkey).toBe(first.vkeys[0]);
   const text = (first.note as string).split('\n\n')[0];
   expect(await signNote(`${text}\n`, [signer])).toBe(first.note);
