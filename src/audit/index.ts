@@ -1,4 +1,13 @@
 export type { AuditReceipt, AuditTrail, Durability, TrailOptions } from './audit-trail.ts';
+export {
+  type AuditBackend,
+  type CallbackBackendOptions,
+  callbackBackend,
+  jsonlBackend,
+  multiBackend,
+  nullBackend,
+} from './backend.ts';
+export { saltedDigest } from './digest-key.ts';
 export type {
   AuditEntry,
   DecisionEntry,
@@ -8,6 +17,10 @@ export type {
   RedactionTally,
 } from './entry.ts';
 export { type FileLayer, nodeFileLayer } from './file-layer.ts';
+export { type GenerateKeyOptions, generateKey } from './key-generation.ts';
 export { openTrail } from './open-trail.ts';
 export type { Problem, ProblemKind, Warning, WarningKind } from './problem.ts';
+export type { SealedEntry } from './sealed-line.ts';
+export type { Signer } from './signing-key.ts';
 export { type VerifyOptions, type VerifyReport, verifyTrail } from './verify.ts';
+export { callbackWitness, fileWitness, type Witness } from './witness.ts';

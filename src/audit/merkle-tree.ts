@@ -78,7 +78,8 @@ export class Frontier {
   root(): Buffer {
     const last = this.#nodes.at(-1);
     if (last === undefined) return Buffer.from(EMPTY_ROOT, 'hex');
-    return this.#nodes.slice(0, -1).reduceRight((right, left) => hashNode(left, right), last);
+    const rest = this.#nodes.slice(0, -1);
+    return rest.reduceRight((right, left) => hashNode(left, right), Buffer.from(last));
   }
 
   /** An independent copy. */
