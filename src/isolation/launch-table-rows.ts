@@ -250,10 +250,9 @@ function reportReached(): LaunchRow {
 
 function executeRow({ argv, env }: LaunchTableInput): LaunchRow {
   const program = argv[0] ?? '';
-  const entries = Object.entries(env).map(([name, value]) => `${name}=${value}`);
   return must(
     'execve',
-    [{ text: program }, { texts: argv }, { texts: entries }],
+    [{ text: program }, { texts: argv }, { environment: env }],
     `execute \`${program}\``,
   );
 }
