@@ -149,6 +149,13 @@ describe('buildLaunchRows', () => {
     expect(rows.map(({ call }) => call)).not.toContain('capset');
   });
 
+  test('leaves no hole at descriptor 3 for a program without frames', () => {
+    const rows = buildLaunchRows({ ...INPUT, closeFrom: 3 });
+    expect(rows[1]).toMatchObject({ call: 'dup3', args: [4, 3, 0x80000], value: 3 });
+    const hide = rows.findLast(({ call }) => call === 'close_range');
+    expect(hide).toMatchObject({ args: [3, 0xffffffff, 4] });
+  });
+
   test.each<[string, Partial<LaunchTableInput>]>([
     ['no program', { argv: [] }],
     ['a program without a folder', { argv: ['node'] }],
