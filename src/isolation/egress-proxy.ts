@@ -83,7 +83,8 @@ export async function startEgressProxy(options: EgressProxyOptions): Promise<Egr
   const gate = new EgressGate(options, credentials, proxy);
   proxy.prepareRequestFunction = (request) => gate.prepare(request);
   proxy.on('connectionClosed', ({ connectionId }) => gate.settle(connectionId));
-  const listener = createServer((socket) => accept(proxy, socket));
+  // As http.Server does: a client that has said everything still waits for the answer.
+  const listener = createServer({ allowHalfOpen: true }, (socket) => accept(proxy, socket));
   listener.maxConnections = CONNECTIONS_MAX;
   await new Promise<void>((resolve, reject) => {
     listener.once('error', reject);

@@ -254,6 +254,25 @@ test('records every destination of a connection that is used for several', async
   ]);
 });
 
+test('waits for the answer of a server that is told everything first', async () => {
+  const counting = createTcpServer({ allowHalfOpen: true }, (socket) => {
+    let bytes = 0;
+    socket.on('data', (chunk) => {
+      bytes += chunk.length;
+    });
+    socket.on('end', () => setImmediate(() => socket.end(`${bytes}`)));
+  });
+  const countingPort = await listen(counting);
+  const proxy = await start();
+  const { socket } = await tunnel(proxy, `allowed.test:${countingPort}`);
+  socket.end('x'.repeat(100_000));
+  const answer = await new Promise((resolve) =>
+    socket.once('data', (chunk) => resolve(String(chunk))),
+  );
+  counting.close();
+  expect(answer).toBe('100000');
+});
+
 test('ends every connection when the call ends, also one that waits for an answer', async () => {
   const silent = createTcpServer(() => undefined);
   const silentPort = await listen(silent);
