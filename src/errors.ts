@@ -73,13 +73,6 @@ export const ERROR_CODES = {
   ENF_REDACTION_SIZE: 'the value has more parts or characters than redaction takes on',
   ENF_REDACTION_UNREADABLE: 'the value cannot be read as data (function, stream, throwing getter)',
 
-  // Redaction.
-  ENF_REDACTION_RULES: 'the redaction rules name an unknown category, strategy or direction',
-  ENF_REDACTION_PATTERN: 'a custom pattern is not valid: its name, its RE2 syntax, or its size',
-  ENF_REDACTION_DEPTH: 'the value is nested deeper than redaction follows',
-  ENF_REDACTION_SIZE: 'the value has more parts or characters than redaction takes on',
-  ENF_REDACTION_UNREADABLE: 'the value cannot be read as data (function, stream, throwing getter)',
-
   // Settings and command line.
   ENF_SETTINGS_INVALID: 'an environment variable or the config file holds a bad setting',
   ENF_CLI_USAGE: 'the command line is not valid; the message says what was expected',

@@ -14,6 +14,7 @@
  * for a bounded time (a daemon may hold them open for ever) and destroyed.
  */
 
+import { setTimeout as delay } from 'node:timers/promises';
 import type { LimitKind } from '../call.ts';
 import { ABORT_GRACE_MS, CallTimers } from './call-timers.ts';
 import { CapturedOutput } from './captured-output.ts';
@@ -29,6 +30,8 @@ import { classifyExit, commandEnd, limitEnd, stopEnd } from './run-end.ts';
 import { emptyReport, type Job, type RunEnd, type RunReport, type StopReason } from './runner.ts';
 import { type ChannelListener, WorkerChannel } from './worker-channel.ts';
 
+/** After the kill, this long for the exit code to arrive. */
+const EXIT_MS_MAX = 1000;
 /** One record of 24 bytes for each launcher, and one more for what refused. */
 const LAUNCH_REPORT_BYTES_MAX = 4096;
 /** What a worker may return or print even when the policy says `unlimited`. */
@@ -106,6 +109,8 @@ class Supervision {
     const survivors = await killTree(this.#tree);
     await this.#plan.contain?.();
     await drainChild(this.#child);
+    // The pipes end before the exit is told. Bounded: the kernel may keep a process from dying.
+    await Promise.race([this.#child.exited, delay(EXIT_MS_MAX, undefined, { ref: false })]);
     this.#breachAtEnd = this.#watch.stop();
     return survivors;
   }
