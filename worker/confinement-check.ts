@@ -1,10 +1,5 @@
 import { readFileSync } from 'node:fs';
-
-/** What a worker must find in its own status before it loads the tool. */
-export interface ExpectedStatus {
-  /** User the worker runs as, in its own user namespace. */
-  readonly uid: number;
-}
+import type { WorkerSetup } from './protocol.ts';
 
 /** Fields of `/proc/self/status` that hold capabilities which are in force or can be regained. */
 const CAPABILITY_FIELDS = ['CapInh', 'CapPrm', 'CapEff', 'CapAmb'];
@@ -17,7 +12,7 @@ const CAPABILITY_FIELDS = ['CapInh', 'CapPrm', 'CapEff', 'CapAmb'];
  * @returns what is not as asked, null when all is
  * @see proc_pid_status(5)
  */
-export function findGap(status: string, { uid }: ExpectedStatus): string | null {
+export function findGap(status: string, { uid }: Pick<WorkerSetup, 'uid'>): string | null {
   const field = (name: string): string =>
     new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(status)?.[1]?.trim() ?? 'missing';
   if (field('NoNewPrivs') !== '1') return `no_new_privs is ${field('NoNewPrivs')}`;
@@ -29,12 +24,11 @@ export function findGap(status: string, { uid }: ExpectedStatus): string | null 
   return null;
 }
 
-/** {@link findGap} for this process; `expected` is the JSON that the supervisor passed. */
-export function checkOwnStatus(expected: string): string | null {
+/** {@link findGap} for this process. */
+export function checkOwnStatus(setup: WorkerSetup): string | null {
   try {
-    const status = readFileSync('/proc/self/status', 'utf8');
-    return findGap(status, JSON.parse(expected) as ExpectedStatus);
+    return findGap(readFileSync('/proc/self/status', 'utf8'), setup);
   } catch (cause) {
-    return `its status cannot be read (${(cause as NodeJS.ErrnoException).code ?? 'malformed'})`;
+    return `its status cannot be read (${(cause as NodeJS.ErrnoException).code})`;
   }
 }

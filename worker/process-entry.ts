@@ -4,14 +4,22 @@
  */
 import { Socket } from 'node:net';
 import { checkOwnStatus } from './confinement-check.ts';
+import { openBridge, proxyEnvironment, routeConnections } from './network-bridge.ts';
+import type { WorkerSetup } from './protocol.ts';
 import { refuse, serveOneCall } from './worker-session.ts';
 
-const [, , expectedStatus] = process.argv;
+const [, , words] = process.argv;
+const setup = words === undefined ? null : (JSON.parse(words) as WorkerSetup);
 const channel = new Socket({ fd: 3, readable: true, writable: true });
 channel.on('close', () => process.exit(1));
 
-const gap = expectedStatus === undefined ? null : checkOwnStatus(expectedStatus);
+const gap = setup === null ? null : checkOwnStatus(setup);
 if (gap === null) {
+  if (setup?.way !== undefined) {
+    const port = await openBridge(setup.way);
+    routeConnections(setup.way);
+    Object.assign(process.env, proxyEnvironment(port, setup.way));
+  }
   await serveOneCall(channel, async () => {
     await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
   });

@@ -2,14 +2,16 @@ import type { Confinement, IsolationReport, Usage } from '../call.ts';
 import type { ToolRules } from '../gate/index.ts';
 import {
   chooseRunner,
+  type EgressRecord,
   type Job,
   type ResolvedTarget,
   type RunEnd,
   type RunReport,
 } from '../isolation/index.ts';
 import type { Redactor } from '../redaction/index.ts';
+import { EgressLog } from './egress-log.ts';
 import type { IdentifiedCall } from './identify.ts';
-import { denial, type FinalEnd, failure } from './outcome.ts';
+import { auditFailure, denial, type FinalEnd, failure } from './outcome.ts';
 import type { CallRequest, EnforcementParts } from './parts.ts';
 import { type Counts, isTooLarge, type RedactedOutput, redactOutput } from './redact-call.ts';
 
@@ -78,11 +80,17 @@ export async function perform(
     );
   }
   const { runner, unenforced } = choice;
-  const report = await runner.run(jobOf(parts, admitted, call.target));
+  const egress = new EgressLog(parts.trail, call.callId);
+  const onEgress = (record: EgressRecord): void => egress.add(record);
+  const report = await runner.run({ ...jobOf(parts, admitted, call.target), onEgress });
+  const unwritten = await egress.firstFailure();
   const output = redactOutput(report, redactor, rules);
   const { layers, profileDigest, cpuMs, peakMemoryBytes, outputBytes, limitsHit, exit } = report;
   return {
-    end: finalEnd(call.tool, output, confinement),
+    end:
+      unwritten === undefined
+        ? finalEnd(call.tool, output, confinement)
+        : auditFailure(call.tool, unwritten, true),
     isolation: { tier: runner.tier, layers, profileDigest, unenforced },
     usage: {
       wallMs: Math.round(parts.clock() - admittedAt),

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname } from 'node:path';
-import type { Confinement, Layer, Limits, NetworkRules } from '../call.ts';
+import type { WorkerSetup } from '../../worker/protocol.ts';
+import type { Confinement, FilesystemRules, Layer, Limits, NetworkRules } from '../call.ts';
 import { type BubblewrapLaunch, bubblewrapArguments } from './bubblewrap.ts';
 import type { CallCgroup } from './cgroup-call.ts';
 import { watchCgroup } from './cgroup-watch.ts';
@@ -20,7 +20,7 @@ import { type BuiltinProfile, loadBuiltinProfile } from './seccomp-builtin.ts';
 import { compileSeccomp } from './seccomp-compile.ts';
 import { buildSeccompFilter, type SeccompSituation } from './seccomp-rules.ts';
 import type { ResolvedTarget } from './tool-target.ts';
-import { programOf, type WorkerProgram, workerEntry } from './worker-program.ts';
+import { entryPath, nodePath, programOf, type WorkerProgram } from './worker-program.ts';
 
 /** What one call at `hardened` or `isolated` was given to run with. */
 export interface LinuxCall {
@@ -32,6 +32,8 @@ export interface LinuxCall {
   readonly cgroup: CallCgroup | null;
   /** On this host at `hardened`; a tmpfs of that name at `isolated`. */
   readonly scratch: string;
+  /** The proxy that is the call's only way out, where the policy names domains. */
+  readonly egress: { readonly socketPath: string; readonly credentials: string } | null;
   /** Never readable for a tool: trail, policies, keys, state. */
   readonly protectedPaths: readonly string[];
   readonly inherited: Readonly<Record<string, string | undefined>>;
@@ -40,6 +42,8 @@ export interface LinuxCall {
 /** Where the inner launcher is inside the sandbox: descriptor 6, see `stdioOf` in `child.ts`. */
 const LAUNCHER_DESCRIPTOR = 6;
 const FIRST_TEXT_DESCRIPTOR = 7;
+/** Where the tool finds the proxy's socket. */
+const EGRESS_SOCKET = '/run/egress.sock';
 /** Threads a worker itself needs where the user's threads are counted: Node hung at 12. */
 const OWN_THREADS = 32;
 /** Size of a scratch that the policy leaves unlimited. */
@@ -54,9 +58,13 @@ export function planLinuxCall(call: LinuxCall): LaunchPlan {
   const { job, tier, host, scratch, cgroup, inherited } = call;
   const choice = sandboxChoice(job.target, job.confinement);
   const view = viewOf(call, choice);
-  const env = buildEnvironment(job.confinement.environment, inherited, scratch);
-  const checks = JSON.stringify({ uid: call.uid ?? process.getuid?.() });
-  const program = programOf(job, { node: realpathSync(process.execPath), checks });
+  const program = programOf(job, setupOf(call));
+  const env = {
+    ...buildEnvironment(job.confinement.environment, inherited, scratch),
+    ...(call.egress === null || program.channel === 'frames'
+      ? {}
+      : { ENFORCECORE_EGRESS: call.egress.credentials }),
+  };
   const filters = filterMaker(call, choice);
   const parts = { call, choice, view, env, program, filterFor: filters.filterFor };
   const isIsolated = tier === 'isolated';
@@ -82,6 +90,11 @@ export function planLinuxCall(call: LinuxCall): LaunchPlan {
     watch: (tree, onBreach) =>
       cgroup === null ? watchLimits(tree, limits, onBreach) : watchCgroup(cgroup, limits, onBreach),
   };
+}
+
+function setupOf({ uid, egress }: LinuxCall): WorkerSetup {
+  const way = egress === null ? {} : { way: { ...egress, socketPath: EGRESS_SOCKET } };
+  return { uid: uid ?? process.getuid?.() ?? 0, ...way };
 }
 
 /** The profile of a call, after the defaults for its kind of tool. */
@@ -116,7 +129,7 @@ interface Parts {
 }
 
 function viewOf(call: LinuxCall, { profile }: SandboxChoice): FilesystemView {
-  const { job, tier, scratch, protectedPaths } = call;
+  const { job, tier, scratch, protectedPaths, egress } = call;
   const { target, confinement } = job;
   if (target.kind === 'function') throw new TypeError('a function does not run in a sandbox');
   const isModule = target.kind === 'module';
@@ -124,15 +137,26 @@ function viewOf(call: LinuxCall, { profile }: SandboxChoice): FilesystemView {
     entry: isModule ? target.module : target.program,
     kind: target.kind,
     ...(isModule || target.script === undefined ? {} : { scripts: [target.script] }),
-    rules: confinement.filesystem,
+    rules: isModule || egress === null ? confinement.filesystem : withBridge(confinement),
     tier,
     profile,
-    nodePath: realpathSync(process.execPath),
-    runtimeDir: dirname(workerEntry()),
+    nodePath: nodePath(),
+    runtimeDir: dirname(entryPath('process-entry')),
     home: homedir(),
     protectedPaths,
     scratch,
   });
+}
+
+/** A command with a way out is started by Node. */
+function withBridge({ filesystem }: Confinement): FilesystemRules {
+  const { read, execute } = filesystem;
+  const runtime = dirname(entryPath('network-bridge-entry'));
+  return {
+    ...filesystem,
+    read: [...read, runtime, nodePath()],
+    execute: [...execute, nodePath()],
+  };
 }
 
 /** Compiled once per call; again only where the pid of the tool is part of the filter. */
@@ -181,7 +205,7 @@ function hardenedRows({ call, view, env, program, filterFor }: Parts, pid: numbe
 type Rows = readonly LaunchRow[];
 
 function sandboxOf({ call, view }: Parts): BubblewrapLaunch {
-  const { uid, scratch, job } = call;
+  const { uid, scratch, job, egress } = call;
   const own = process.getuid?.() ?? 0;
   const { network, limits } = job.confinement;
   return bubblewrapArguments({
@@ -192,8 +216,10 @@ function sandboxOf({ call, view }: Parts): BubblewrapLaunch {
       gid: uid ?? process.getgid?.() ?? own,
       droppedInside: uid !== null,
     },
-    network: network === 'unrestricted' ? 'unrestricted' : 'none',
-    sockets: [],
+    network: ({ none: 'none', domains: 'bridged', unrestricted: 'unrestricted' } as const)[
+      networkOf(network)
+    ],
+    sockets: egress === null ? [] : [{ path: egress.socketPath, target: EGRESS_SOCKET }],
     firstDescriptor: FIRST_TEXT_DESCRIPTOR,
     command: [`/proc/self/fd/${LAUNCHER_DESCRIPTOR}`],
   });
@@ -239,7 +265,7 @@ function innerRows({ call, view, env, program, filterFor }: Parts): Rows {
 }
 
 function landlockRules(
-  { host, job }: LinuxCall,
+  { host, job, egress }: LinuxCall,
   { read, write, execute }: FilesystemView,
   { ownProc }: Pick<LandlockRules, 'ownProc'>,
 ): LandlockRules {
@@ -249,9 +275,9 @@ function landlockRules(
     read: read.filter((path) => path !== '/proc/self'),
     write,
     execute,
-    unixSockets: [],
+    unixSockets: egress === null ? [] : [EGRESS_SOCKET],
     ownProc,
-    denyTcpAndUdp: job.confinement.network !== 'unrestricted',
+    denyTcpAndUdp: job.confinement.network === 'none',
   };
 }
 
@@ -283,6 +309,7 @@ function layersOf(
     ...(cgroup?.layers ?? ['memory-sampled', 'cpu-sampled', 'processes-sampled']),
     ...(tier === 'isolated' ? ['pid-namespace', 'mount-namespace', 'ipc-namespace'] : []),
     ...(tier === 'isolated' && network !== 'unrestricted' ? ['network-namespace'] : []),
+    ...(typeof network === 'object' ? ['egress-proxy'] : []),
   ];
 }
 

@@ -1,9 +1,16 @@
 import { chown } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Confinement } from '../call.ts';
 import { isEnforceError } from '../errors.ts';
 import { createCallCgroup } from './cgroup.ts';
 import type { CallCgroup } from './cgroup-call.ts';
+import {
+  type EgressProxy,
+  type EgressProxyOptions,
+  type EgressRecord,
+  startEgressProxy,
+} from './egress-proxy.ts';
 import type { Shortfall } from './host-support-error.ts';
 import { signalGroup } from './kill-tree.ts';
 import { buildKillRows } from './launch-table-rows.ts';
@@ -30,11 +37,15 @@ const ENFORCES = [
   'resource_limits.max_output_size_bytes',
 ];
 
+/** How the egress proxy finds addresses, and which it never connects to. */
+export type Resolution = Pick<EgressProxyOptions, 'resolve' | 'forbidden'>;
+
 /** What a call holds while it runs, released in reverse. */
 interface Holdings {
   readonly scratch: string;
   readonly uid: number | null;
   readonly cgroup: CallCgroup | null;
+  readonly egress: EgressProxy | null;
 }
 
 /**
@@ -48,18 +59,24 @@ export class LinuxRunner implements Runner {
   readonly enforces: ReadonlySet<string>;
   readonly #host: LinuxHost;
   readonly #protectedPaths: readonly string[];
+  readonly #resolution: Resolution;
   readonly #live = new Set<number>();
   readonly #onExit = (): void => {
     for (const pid of this.#live) signalGroup(pid);
   };
 
-  /** @param protectedPaths - trail, policies, keys, state: never readable for a tool */
+  /**
+   * @param protectedPaths - trail, policies, keys, state: never readable for a tool
+   * @param resolution - another resolver of names than the host's
+   */
   constructor(
     tier: 'hardened' | 'isolated',
     host: LinuxHost,
     protectedPaths: readonly string[] = [],
+    resolution: Resolution = {},
   ) {
     this.tier = tier;
+    this.#resolution = resolution;
     this.#host = host;
     this.#protectedPaths = protectedPaths;
     this.layers = layersAlwaysThere(tier, host);
@@ -72,7 +89,7 @@ export class LinuxRunner implements Runner {
 
   unsuited(target: ResolvedTarget, confinement: Confinement): Shortfall | null {
     const { network, filesystem } = confinement;
-    if (typeof network === 'object') return NO_DOMAINS;
+    if (typeof network === 'object' && this.tier === 'hardened') return NO_DOMAINS;
     if (this.#host.identities !== null && filesystem.write.length > 0) return NO_WRITE_AS_ROOT;
     if (this.tier === 'isolated') return null;
     const { profile, exec } = sandboxChoice(target, confinement);
@@ -111,17 +128,21 @@ export class LinuxRunner implements Runner {
     process.off('exit', this.#onExit);
   }
 
-  async #acquire({ confinement }: Job): Promise<Holdings> {
+  async #acquire(job: Job): Promise<Holdings> {
     const { cgroups, identities } = this.#host;
+    const { limits } = job.confinement;
     const scratch = await createScratch(tmpdir());
     const uid = identities?.take() ?? null;
     let cgroup: CallCgroup | null = null;
+    let egress: EgressProxy | null = null;
     try {
-      cgroup = cgroups.works ? await createCallCgroup(cgroups, confinement.limits) : null;
-      if (uid !== null) await chown(scratch, uid, uid);
-      return { scratch, uid, cgroup };
+      cgroup = cgroups.works ? await createCallCgroup(cgroups, limits) : null;
+      egress = await startEgress(job, scratch, this.#resolution);
+      // At `isolated` the folder stays the supervisor's: it holds the socket, and a tmpfs lies over it.
+      if (uid !== null && this.tier === 'hardened') await chown(scratch, uid, uid);
+      return { scratch, uid, cgroup, egress };
     } catch (cause) {
-      await this.#release({ scratch, uid, cgroup });
+      await this.#release({ scratch, uid, cgroup, egress });
       throw cause;
     }
   }
@@ -143,11 +164,25 @@ export class LinuxRunner implements Runner {
 
   async #release(holdings: Holdings | null): Promise<void> {
     if (holdings === null) return;
-    const { scratch, uid, cgroup } = holdings;
+    const { scratch, uid, cgroup, egress } = holdings;
+    await egress?.close();
     await cgroup?.remove();
     await removeScratch(scratch);
     if (uid !== null) this.#host.identities?.release(uid);
   }
+}
+
+/** The only way out of a sandbox whose policy names domains. */
+async function startEgress(
+  job: Job,
+  scratch: string,
+  resolution: Resolution,
+): Promise<EgressProxy | null> {
+  const rules = job.confinement.network;
+  if (typeof rules !== 'object') return null;
+  const onRecord = (record: EgressRecord): void => job.onEgress?.(record);
+  const socketPath = join(scratch, 'egress.sock');
+  return startEgressProxy({ ...resolution, rules, socketPath, onRecord });
 }
 
 function layersAlwaysThere(tier: 'hardened' | 'isolated', host: LinuxHost): readonly string[] {
@@ -161,8 +196,8 @@ function layersAlwaysThere(tier: 'hardened' | 'isolated', host: LinuxHost): read
 }
 
 const NO_DOMAINS: Shortfall = {
-  cause: 'connections to named domains only are not offered yet',
-  remedy: 'take `network.allowed_domains` out of the policy, or write `network: unrestricted`',
+  cause: 'connections to named domains only need a network namespace',
+  remedy: 'install bubblewrap, or write `network: unrestricted`',
 };
 const NO_WRITE_AS_ROOT: Shortfall = {
   cause: 'a root supervisor runs each tool as a user of its own, which may not write there',

@@ -1,5 +1,6 @@
 import type { Confinement, Failure, Layer, LimitKind, Tier } from '../call.ts';
 import type { ErrorCode } from '../errors.ts';
+import type { EgressRecord } from './egress-proxy.ts';
 import type { Shortfall } from './host-support-error.ts';
 import type { ResolvedTarget } from './tool-target.ts';
 
@@ -24,6 +25,8 @@ export interface Job {
   readonly stop: AbortSignal;
   readonly onLog?: (message: string) => void;
   readonly onProgress?: (done: number, total: number) => void;
+  /** Every connection of the tool, at its end or when it is refused. Once it threw, all are refused. */
+  readonly onEgress?: (record: EgressRecord) => void;
 }
 
 /** How the worker ended. */

@@ -1,5 +1,6 @@
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import type { WorkerSetup } from '../../worker/protocol.ts';
 import type { Job } from './runner.ts';
 
 /** What a job's process executes, whatever is put around it. */
@@ -14,30 +15,35 @@ export interface WorkerProgram {
 const HEAP_SHARE = 0.9;
 
 /**
- * The program of a job: Node with the worker's entry for a module, else the command.
+ * The program of a job: Node with the worker's entry for a module, else the command. A command that
+ * has a way out of its sandbox is started by a small program of ours that opens it.
  *
- * @param worker.node - path of Node inside the sandbox
- * @param worker.checks - what the worker must find in its own status before it loads the tool
+ * @param setup - for a worker in a sandbox
  */
-export function programOf(
-  { target, confinement }: Job,
-  worker: { readonly node: string; readonly checks?: string } = { node: process.execPath },
-): WorkerProgram {
+export function programOf({ target, confinement }: Job, setup?: WorkerSetup): WorkerProgram {
   if (target.kind === 'function') throw new TypeError('a function does not run in a process');
-  if (target.kind === 'command') {
-    return { file: target.program, args: target.args, channel: 'stdio' };
+  if (target.kind === 'module') {
+    const words = setup === undefined ? [] : [JSON.stringify(setup)];
+    return {
+      file: nodePath(),
+      args: [...heapFlags(confinement.limits.memoryBytes), entryPath('process-entry'), ...words],
+      channel: 'frames',
+    };
   }
-  const checks = worker.checks === undefined ? [] : [worker.checks];
-  return {
-    file: worker.node,
-    args: [...heapFlags(confinement.limits.memoryBytes), workerEntry(), ...checks],
-    channel: 'frames',
-  };
+  const { program, args } = target;
+  if (setup?.way === undefined) return { file: program, args, channel: 'stdio' };
+  const bridge = [entryPath('network-bridge-entry'), setup.way.socketPath, '--'];
+  return { file: nodePath(), args: [...bridge, program, ...args], channel: 'stdio' };
 }
 
-/** Real path of the worker's entry: what a sandbox must let it read. */
-export function workerEntry(): string {
-  return realpathSync(fileURLToPath(import.meta.resolve('#worker/process-entry')));
+/** Real path of the Node that runs us, and runs workers. */
+export function nodePath(): string {
+  return realpathSync(process.execPath);
+}
+
+/** Real path of an entry of the worker; a sandbox must let it read the folder. */
+export function entryPath(name: 'process-entry' | 'network-bridge-entry'): string {
+  return realpathSync(fileURLToPath(import.meta.resolve(`#worker/${name}`)));
 }
 
 /**
