@@ -4,7 +4,6 @@
  */
 import { Socket } from 'node:net';
 import { checkOwnStatus } from './confinement-check.ts';
-import { openBridge, proxyEnvironment, routeConnections } from './network-bridge.ts';
 import type { WorkerSetup } from './protocol.ts';
 import { refuse, serveOneCall } from './worker-session.ts';
 
@@ -16,9 +15,11 @@ channel.on('close', () => process.exit(1));
 const gap = setup === null ? null : checkOwnStatus(setup);
 if (gap === null) {
   if (setup?.way !== undefined) {
-    const port = await openBridge(setup.way);
-    routeConnections(setup.way);
-    Object.assign(process.env, proxyEnvironment(port, setup.way));
+    // Loaded only where it is needed: each module costs a millisecond of every start.
+    const bridge = await import('./network-bridge.ts');
+    const port = await bridge.openBridge(setup.way);
+    bridge.routeConnections(setup.way);
+    Object.assign(process.env, bridge.proxyEnvironment(port, setup.way));
   }
   await serveOneCall(channel, async () => {
     await Promise.all([flushed(process.stdout), flushed(process.stderr)]);

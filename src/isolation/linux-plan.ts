@@ -58,7 +58,8 @@ export function planLinuxCall(call: LinuxCall): LaunchPlan {
   const { job, tier, host, scratch, cgroup, inherited } = call;
   const choice = sandboxChoice(job.target, job.confinement);
   const view = viewOf(call, choice);
-  const program = programOf(job, setupOf(call));
+  const holdsMemory = cgroup?.layers.includes('cgroup-memory') ?? false;
+  const program = programOf(job, { setup: setupOf(call), holdsMemory });
   const env = {
     ...buildEnvironment(job.confinement.environment, inherited, scratch),
     ...(call.egress === null || program.channel === 'frames'
