@@ -1,5 +1,6 @@
 import type { Detector } from '../finding.ts';
 import { isAlphanumeric, isDigit } from '../text/characters.ts';
+import { LiteralIndex } from '../text/literals.ts';
 import { isPlaceholder, looksGenerated, looksRandom } from './secret-value.ts';
 import { VENDOR_TOKENS, type VendorToken } from './vendor-tokens.ts';
 
@@ -28,22 +29,20 @@ export function tokenDetector(categories: ReadonlySet<string>): Detector {
   const rules = VENDOR_TOKENS.filter((row) => categories.has(categoryOf(row))).flatMap(rulesOf);
   if (rules.length === 0) return () => {};
   const prefixes = [...new Set(rules.map(({ prefix }) => prefix))];
-  prefixes.sort((a, b) => b.length - a.length);
   const byPrefix = new Map(
     prefixes.map((prefix) => [prefix, rules.filter((rule) => prefix.startsWith(rule.prefix))]),
   );
-  const source = prefixes.map((prefix) => prefix.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')).join('|');
+  const index = new LiteralIndex(prefixes);
   return ({ text }, found) => {
-    const anchors = new RegExp(source, 'g');
-    for (let anchor = anchors.exec(text); anchor; anchor = anchors.exec(text)) {
-      for (const rule of byPrefix.get(anchor[0]) ?? []) {
-        const token = tokenAt(text, anchor.index, rule);
+    index.forEach(text, (at, prefix) => {
+      for (const rule of byPrefix.get(prefix) as readonly TokenRule[]) {
+        const token = tokenAt(text, at, rule);
         if (token === null) continue;
         found.push({ category: rule.category, ...token });
-        anchors.lastIndex = token.end;
-        break;
+        return token.end;
       }
-    }
+      return at;
+    });
   };
 }
 
