@@ -28,7 +28,9 @@ const BLOB_DEPTH_MAX = 2;
 const ROUNDS_MAX = 4;
 /** How far around a match is looked again; longer than any number and most tokens. */
 const REACH = 160;
-/** Characters that make one word of a match and its neighbour, or do so before another word. */
+/** What was freed starts or ends this near to the match. */
+const NEAR = 24;
+/** Characters that make one word of a match and its neighbour, or do so before another one. */
 const GLUE = /[\p{L}\p{M}\p{N}_@]/u;
 const JOINT = /[.+:/%&\\()-]/;
 
@@ -110,25 +112,39 @@ function freedBy(
   fresh: readonly Finding[],
   all: readonly Finding[],
 ): Finding[] {
+  const { text } = source;
   const freed: Finding[] = [];
   for (const { start, end } of fresh) {
-    if (isGlue(source.text, start - 1, -1)) lookAgain(start - REACH, start);
-    if (isGlue(source.text, end, 1)) lookAgain(end, end + REACH);
+    const before = { from: Math.max(0, start - REACH), to: start };
+    const after = { from: end, to: Math.min(text.length, end + REACH) };
+    if (isGlue(text, start - 1, -1))
+      freed.push(...found(before).filter(endsBy(start, before.from)));
+    if (isGlue(text, end, 1)) freed.push(...found(after).filter(startsBy(end, after.to)));
   }
   return freed;
 
-  function lookAgain(from: number, to: number): void {
-    const start = Math.max(0, from);
-    const text = blankOut(source.text.slice(start, to), start, all);
-    for (const finding of findAll(detectors, { text, hint: '' }, 0)) {
-      freed.push({ ...finding, start: finding.start + start, end: finding.end + start });
-    }
+  function found({ from, to }: { from: number; to: number }): Finding[] {
+    const piece = blankOut(text.slice(from, to), from, all);
+    return findAll(detectors, { text: piece, hint: '' }, 0).map((finding) => ({
+      ...finding,
+      start: finding.start + from,
+      end: finding.end + from,
+    }));
+  }
+
+  // What lies away from the match is unchanged; at the far edge it may be half of something.
+  function endsBy(near: number, far: number): (finding: Finding) => boolean {
+    return ({ start, end }) => end > near - NEAR && (start > far || far === 0);
+  }
+
+  function startsBy(near: number, far: number): (finding: Finding) => boolean {
+    return ({ start, end }) => start < near + NEAR && (end < far || far === text.length);
   }
 }
 
 function isGlue(text: string, at: number, step: 1 | -1): boolean {
   const next = text[at] ?? ' ';
-  return GLUE.test(next) || (JOINT.test(next) && GLUE.test(text[at + step] ?? ' '));
+  return GLUE.test(next) || (JOINT.test(next) && /\S/.test(text[at + step] ?? ' '));
 }
 
 /** Puts brackets around asterisks in the place of matches: what a placeholder looks like. */

@@ -18,6 +18,15 @@ interface Span {
 }
 
 const HEAD_MAX = 80;
+const BODY_MAX = 40_000;
+
+const RULES: readonly TokenRule[] = VENDOR_TOKENS.flatMap(rulesOf);
+const PREFIXES: readonly string[] = [...new Set(RULES.map(({ prefix }) => prefix))];
+const INDEX: LiteralIndex = new LiteralIndex(PREFIXES);
+/** Rules to try where a prefix was found: its own, and those of shorter prefixes within it. */
+const BY_PREFIX: ReadonlyMap<string, readonly TokenRule[]> = new Map(
+  PREFIXES.map((prefix) => [prefix, RULES.filter((rule) => prefix.startsWith(rule.prefix))]),
+);
 
 /**
  * A detector for tokens that start with a literal: one pass with all literals finds the places,
@@ -26,17 +35,10 @@ const HEAD_MAX = 80;
  * @param categories - of the rows to use
  */
 export function tokenDetector(categories: ReadonlySet<string>): Detector {
-  const rules = VENDOR_TOKENS.filter((row) => categories.has(categoryOf(row))).flatMap(rulesOf);
-  if (rules.length === 0) return () => {};
-  const prefixes = [...new Set(rules.map(({ prefix }) => prefix))];
-  const byPrefix = new Map(
-    prefixes.map((prefix) => [prefix, rules.filter((rule) => prefix.startsWith(rule.prefix))]),
-  );
-  const index = new LiteralIndex(prefixes);
   return ({ text }, found) => {
-    index.forEach(text, (at, prefix) => {
-      for (const rule of byPrefix.get(prefix) as readonly TokenRule[]) {
-        const token = tokenAt(text, at, rule);
+    INDEX.forEach(text, (at, prefix) => {
+      for (const rule of BY_PREFIX.get(prefix) as readonly TokenRule[]) {
+        const token = categories.has(rule.category) ? tokenAt(text, at, rule) : null;
         if (token === null) continue;
         found.push({ category: rule.category, ...token });
         return token.end;
@@ -53,7 +55,7 @@ function categoryOf({ category = 'vendor_token' }: VendorToken): string {
 function rulesOf(row: VendorToken): TokenRule[] {
   const category = categoryOf(row);
   const head = row.head === undefined ? null : new RegExp(`${row.head}$`);
-  const body = new RegExp(row.body, 'y');
+  const body = new RegExp(`^(?:${row.body})`);
   return row.prefixes.map((prefix) => ({ category, prefix, head, body }));
 }
 
@@ -62,8 +64,7 @@ function tokenAt(text: string, at: number, { prefix, head, body }: TokenRule): S
   const start = head === null ? at : startOfHead(text, at, head);
   if (start === null || isWithinWord(text, start, head === null ? prefix : '')) return null;
   const from = at + prefix.length;
-  body.lastIndex = from;
-  const match = body.exec(text);
+  const match = body.exec(text.slice(from, from + BODY_MAX));
   if (match === null || runsOn(text, from + match[0].length)) return null;
   const value = text.slice(start, at) + match[0];
   if (/EXAMPLE$/.test(value) || isPlaceholder(value) || !looksGenerated(value)) return null;
