@@ -11,6 +11,7 @@ import { PatternRegistry } from './pattern-registry.ts';
 import { type ArgumentKind, type ReplacementRule, replacementFor } from './replacement.ts';
 import type { RedactionRules, SecretRules } from './rules.ts';
 import { createScanner, piiDetectors, type Scanner, secretDetectors } from './scanner.ts';
+import { scanInSegments } from './segments.ts';
 import { RedactionStream } from './stream.ts';
 import { type Entity, type Place, type RedactedText, Walk } from './structure/walk.ts';
 
@@ -81,7 +82,7 @@ export function createRedactor(
       return resultOf(value, findings.map(atTop));
     },
     detect: (text, { direction = 'output' } = {}) =>
-      scannerFor(plan, direction, false)({ text, hint: '' }).map(atTop),
+      scanInSegments(scannerFor(plan, direction, false), { text, hint: '' }).map(atTop),
     stream: ({ direction = 'output' } = {}) =>
       new RedactionStream(scannerFor(plan, direction, false), ({ category }, matched) =>
         replacementFor(category, matched, ruleFor(plan, category), 'data'),
@@ -169,7 +170,7 @@ function ruleFor(plan: Plan, category: string): ReplacementRule {
 
 function replaceAll(text: string, plan: Plan, direction: Direction, place: Place): RedactedText {
   const scan = scannerFor(plan, direction, place.isExempt);
-  const findings = scan({ text, hint: place.hint });
+  const findings = scanInSegments(scan, { text, hint: place.hint });
   if (findings.length === 0) return { text, findings };
   let redacted = '';
   let from = 0;

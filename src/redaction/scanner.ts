@@ -18,21 +18,21 @@ import { pemDetector } from './secrets/pem.ts';
 import { tokenDetector } from './secrets/tokens.ts';
 import { urlPasswordDetector } from './secrets/url-passwords.ts';
 import { findInBlobs, type ScanDecoded } from './text/blobs.ts';
-import { decode } from './text/decode.ts';
-import { fold } from './text/fold.ts';
-import type { View } from './text/view.ts';
+import { isTouched, type Reading, readingsOf } from './text/readings.ts';
 
 /** Ties between equally long matches go to the category that comes first here. */
 const ORDER: readonly string[] = [...SECRET_CATEGORIES, ...PII_CATEGORIES];
 
-/** Base64 in base64 is followed this far, %25-encoding this many times. */
+/** Base64 in base64 is followed this far. */
 const BLOB_DEPTH_MAX = 2;
-const LAYERS_MAX = 4;
 const ROUNDS_MAX = 4;
 /** How far around a match is looked again; longer than any number and most tokens. */
 const REACH = 160;
-/** Characters that make one word of a match and its neighbour. */
-const GLUE = /[\p{L}\p{M}\p{N}_@.+:/%&\\-]/u;
+/** What was freed starts or ends this near to the match. */
+const NEAR = 24;
+/** Characters that make one word of a match and its neighbour, or do so before another one. */
+const GLUE = /[\p{L}\p{M}\p{N}_@]/u;
+const JOINT = /[.+:/%&\\()-]/;
 
 /** Finds everything it was made for in a text: disjoint findings in order of position. */
 export type Scanner = (source: Source) => Finding[];
@@ -57,10 +57,12 @@ export function createScanner(detectors: readonly Detector[]): Scanner {
 function findAll(detectors: readonly Detector[], source: Source, depth: number): Finding[] {
   const found = detectIn(detectors, source);
   findInBlobs(source.text, blobScan(detectors, depth), found);
-  for (const view of viewsOf(source.text)) {
-    const inView = detectIn(detectors, { ...source, text: view.text });
-    findInBlobs(view.text, blobScan(detectors, depth), inView);
-    for (const finding of inView) found.push(toOriginal(finding, view));
+  for (const reading of readingsOf(source.text)) {
+    const inView = detectIn(detectors, { ...source, text: reading.view.text });
+    findInBlobs(reading.view.text, blobScan(detectors, depth), inView);
+    for (const finding of inView) {
+      if (isTouched(reading, finding.start, finding.end)) found.push(toOriginal(finding, reading));
+    }
   }
   return found;
 }
@@ -76,25 +78,11 @@ function blobScan(detectors: readonly Detector[], depth: number): ScanDecoded {
   return (text) => findAll(detectors, { text, hint: '' }, depth + 1);
 }
 
-/** The text folded to ASCII, and then decoded, again and again, as long as that changes it. */
-function viewsOf(text: string): View[] {
-  const views: View[] = [];
-  let current = fold(text, null);
-  if (current !== null) views.push(current);
-  for (let layer = 0; layer < LAYERS_MAX; layer += 1) {
-    const decoded = decode(current?.text ?? text, current);
-    if (decoded === null) break;
-    current = fold(decoded.text, decoded) ?? decoded;
-    views.push(current);
-  }
-  return views;
-}
-
-function toOriginal({ category, start, end }: Finding, view: View): Finding {
+function toOriginal({ category, start, end }: Finding, { view, offset }: Reading): Finding {
   return {
     category,
-    start: view.starts[start] as number,
-    end: view.ends[end - 1] as number,
+    start: offset + (view.starts[start] as number),
+    end: offset + (view.ends[end - 1] as number),
   };
 }
 
@@ -124,20 +112,39 @@ function freedBy(
   fresh: readonly Finding[],
   all: readonly Finding[],
 ): Finding[] {
+  const { text } = source;
   const freed: Finding[] = [];
   for (const { start, end } of fresh) {
-    if (GLUE.test(source.text[start - 1] ?? ' ')) lookAgain(start - REACH, start);
-    if (GLUE.test(source.text[end] ?? ' ')) lookAgain(end, end + REACH);
+    const before = { from: Math.max(0, start - REACH), to: start };
+    const after = { from: end, to: Math.min(text.length, end + REACH) };
+    if (isGlue(text, start - 1, -1))
+      freed.push(...found(before).filter(endsBy(start, before.from)));
+    if (isGlue(text, end, 1)) freed.push(...found(after).filter(startsBy(end, after.to)));
   }
   return freed;
 
-  function lookAgain(from: number, to: number): void {
-    const start = Math.max(0, from);
-    const text = blankOut(source.text.slice(start, to), start, all);
-    for (const finding of findAll(detectors, { text, hint: '' }, 0)) {
-      freed.push({ ...finding, start: finding.start + start, end: finding.end + start });
-    }
+  function found({ from, to }: { from: number; to: number }): Finding[] {
+    const piece = blankOut(text.slice(from, to), from, all);
+    return findAll(detectors, { text: piece, hint: '' }, 0).map((finding) => ({
+      ...finding,
+      start: finding.start + from,
+      end: finding.end + from,
+    }));
   }
+
+  // What lies away from the match is unchanged; at the far edge it may be half of something.
+  function endsBy(near: number, far: number): (finding: Finding) => boolean {
+    return ({ start, end }) => end > near - NEAR && (start > far || far === 0);
+  }
+
+  function startsBy(near: number, far: number): (finding: Finding) => boolean {
+    return ({ start, end }) => start < near + NEAR && (end < far || far === text.length);
+  }
+}
+
+function isGlue(text: string, at: number, step: 1 | -1): boolean {
+  const next = text[at] ?? ' ';
+  return GLUE.test(next) || (JOINT.test(next) && /\S/.test(text[at + step] ?? ' '));
 }
 
 /** Puts brackets around asterisks in the place of matches: what a placeholder looks like. */

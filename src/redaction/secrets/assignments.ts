@@ -1,4 +1,4 @@
-import type { SecretCategory } from '../categories.ts';
+import { SECRET_CATEGORIES, type SecretCategory } from '../categories.ts';
 import type { Detector, Source } from '../finding.ts';
 import { type CredentialKind, credentialKindOf } from './credential-name.ts';
 import { isPlaceholder, looksLikePassword, looksRandom } from './secret-value.ts';
@@ -99,7 +99,11 @@ function assignmentAt(text: string, keyword: number, end: number): Assignment | 
   const rest = text.slice(end, end + VALUE_MAX + 64);
   const gap = gapBefore(text, keyword, rest);
   if (gap === undefined) return null;
-  const name = text.slice(nameStart(text, keyword), end);
+  const nameFrom = nameStart(text, keyword);
+  const name = text.slice(nameFrom, end);
+  if (text[nameFrom - 1] === '<' && isPlaceholderName(name) && !rest.includes(`</${name}`)) {
+    return null;
+  }
   const value = rest.slice(gap.length);
   const quoted = QUOTED.exec(value);
   if (quoted) {
@@ -109,6 +113,11 @@ function assignmentAt(text: string, keyword: number, end: number): Assignment | 
   }
   const bare = bareValue(value);
   return bare === '' ? null : { name, value: bare, start: end + gap.length, isQuoted: false };
+}
+
+/** `<PASSWORD>` stands for a password that was redacted before, unless it is an element. */
+function isPlaceholderName(name: string): boolean {
+  return (SECRET_CATEGORIES as readonly string[]).includes(name.toLowerCase());
 }
 
 function gapBefore(text: string, keyword: number, rest: string): string | undefined {

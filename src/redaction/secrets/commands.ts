@@ -3,43 +3,46 @@ import { isPlaceholder, looksLikePassword } from './secret-value.ts';
 
 /** A place in a command or statement where a password stands; the last group is the password. */
 interface CommandRule {
-  readonly anchor: string;
+  /** Lower case; the pattern is tried only where one of them occurs. */
+  readonly anchors: readonly string[];
   readonly pattern: RegExp;
 }
 
 const RULES: readonly CommandRule[] = [
   // mysql -u root -pSECRET, mysqldump, mariadb, sshpass -p SECRET, redis-cli -a SECRET
   {
-    anchor: '-p',
+    anchors: ['mysql', 'mariadb', 'sshpass'],
     pattern:
       /(?:mysql\w{0,12}|mariadb[\w-]{0,12}|sshpass)\b[^\n]{0,120}?\s-p[ '"]?([^\s'"]{4,64})/g,
   },
-  { anchor: '-a ', pattern: /redis-cli\b[^\n]{0,120}?\s-a[ '"]{1,2}([^\s'"]{4,64})/g },
+  { anchors: ['redis-cli'], pattern: /redis-cli\b[^\n]{0,120}?\s-a[ '"]{1,2}([^\s'"]{4,64})/g },
   // curl -u user:SECRET, wget --user, http -a user:SECRET
   {
-    anchor: 'curl',
+    anchors: ['curl'],
     pattern:
       /\bcurl\b(?:[^\n\\]|\\[\s\S]){0,300}?\s(?:-u|--user|--proxy-user)[ =]{0,2}['"]?[^\s:'"]{0,64}:([^\s'"]{3,128})/g,
   },
   // CREATE USER x IDENTIFIED BY 'SECRET', WITH PASSWORD 'SECRET', SET PASSWORD = 'SECRET'
   {
-    anchor: 'identified',
+    anchors: ['identified'],
     pattern:
       /identified\s{1,4}(?:with\s{1,4}[\w'"]{1,40}\s{1,4})?by\s{1,4}(?:values\s{1,4}|password\s{1,4})?\\?['"]?([^\s'";)\\]{4,128})/gi,
   },
   {
-    anchor: 'password',
+    anchors: ['password'],
     pattern:
       /\bpassword\s{1,4}(?:for\s{1,4}\S{1,64}\s{0,4})?(?:=\s{0,4})?(?:n|password\()?\\?['"]([^\s'"\\]{4,128})/gi,
   },
   // CREATE ROLE x LOGIN PASSWORD SECRET
-  { anchor: 'password', pattern: /\bPASSWORD\s{1,4}([^\s'";,()=:]{6,128})/g },
-  { anchor: 'passin', pattern: /\bpass:([^\s'":]{4,128})/g },
+  { anchors: ['password'], pattern: /\bPASSWORD\s{1,4}([^\s'";,()=:]{6,128})/g },
+  { anchors: ['passin'], pattern: /\bpass:([^\s'":]{4,128})/g },
   {
-    anchor: 'convertto-securestring',
+    anchors: ['convertto-securestring'],
     pattern: /convertto-securestring\s{1,4}(?:-string\s{1,4})?['"]([^'"\n]{4,128})/gi,
   },
 ];
+
+const ANCHOR = new RegExp(RULES.flatMap(({ anchors }) => anchors).join('|'), 'i');
 
 /**
  * A detector for passwords in well-known command lines and SQL statements, where no name is
@@ -48,9 +51,10 @@ const RULES: readonly CommandRule[] = [
 export function commandDetector(categories: ReadonlySet<string>): Detector {
   if (!categories.has('password')) return () => {};
   return ({ text }, found) => {
+    if (!ANCHOR.test(text)) return;
     const lower = text.toLowerCase();
-    for (const { anchor, pattern } of RULES) {
-      if (lower.includes(anchor)) findAll(text, pattern, found);
+    for (const { anchors, pattern } of RULES) {
+      if (anchors.some((anchor) => lower.includes(anchor))) findAll(text, pattern, found);
     }
   };
 }

@@ -27,7 +27,7 @@ const ABOUT: ReadonlySet<string> = new Set(
 );
 /** Words that make any name harmless. */
 const HARMLESS: ReadonlySet<string> = new Set(
-  'public pub tokenizer tokenize tokenized tokenization csrf xsrf keyboard keyword keywords author next page pagination cursor'.split(
+  'redacted public pub tokenizer tokenize tokenized tokenization csrf xsrf keyboard keyword keywords author next page pagination cursor'.split(
     ' ',
   ),
 );

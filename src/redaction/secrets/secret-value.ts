@@ -98,7 +98,7 @@ export function looksRandom(value: string): boolean {
  * length counts; bare, it needs a digit or a sign, since code has names there.
  */
 export function looksLikePassword(value: string, isQuoted: boolean): boolean {
-  if (value.length < 4 || /^[\W_]+$/.test(value)) return false;
+  if (value.length < 4 || /^[\W_]+$|\s/.test(value)) return false;
   const { digits, upper, lower, other } = makeupOf(value);
   const letters = upper + lower;
   if (/^0x[\da-f]{1,16}$/i.test(value)) return false; // a number

@@ -1,5 +1,6 @@
 import type { Detector } from '../finding.ts';
 import { isAlphanumeric, isDigit } from '../text/characters.ts';
+import { LiteralIndex } from '../text/literals.ts';
 import { isPlaceholder, looksGenerated, looksRandom } from './secret-value.ts';
 import { VENDOR_TOKENS, type VendorToken } from './vendor-tokens.ts';
 
@@ -17,6 +18,15 @@ interface Span {
 }
 
 const HEAD_MAX = 80;
+const BODY_MAX = 40_000;
+
+const RULES: readonly TokenRule[] = VENDOR_TOKENS.flatMap(rulesOf);
+const PREFIXES: readonly string[] = [...new Set(RULES.map(({ prefix }) => prefix))];
+const INDEX: LiteralIndex = new LiteralIndex(PREFIXES);
+/** Rules to try where a prefix was found: its own, and those of shorter prefixes within it. */
+const BY_PREFIX: ReadonlyMap<string, readonly TokenRule[]> = new Map(
+  PREFIXES.map((prefix) => [prefix, RULES.filter((rule) => prefix.startsWith(rule.prefix))]),
+);
 
 /**
  * A detector for tokens that start with a literal: one pass with all literals finds the places,
@@ -25,25 +35,16 @@ const HEAD_MAX = 80;
  * @param categories - of the rows to use
  */
 export function tokenDetector(categories: ReadonlySet<string>): Detector {
-  const rules = VENDOR_TOKENS.filter((row) => categories.has(categoryOf(row))).flatMap(rulesOf);
-  if (rules.length === 0) return () => {};
-  const prefixes = [...new Set(rules.map(({ prefix }) => prefix))];
-  prefixes.sort((a, b) => b.length - a.length);
-  const byPrefix = new Map(
-    prefixes.map((prefix) => [prefix, rules.filter((rule) => prefix.startsWith(rule.prefix))]),
-  );
-  const source = prefixes.map((prefix) => prefix.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')).join('|');
   return ({ text }, found) => {
-    const anchors = new RegExp(source, 'g');
-    for (let anchor = anchors.exec(text); anchor; anchor = anchors.exec(text)) {
-      for (const rule of byPrefix.get(anchor[0]) ?? []) {
-        const token = tokenAt(text, anchor.index, rule);
+    INDEX.forEach(text, (at, prefix) => {
+      for (const rule of BY_PREFIX.get(prefix) as readonly TokenRule[]) {
+        const token = categories.has(rule.category) ? tokenAt(text, at, rule) : null;
         if (token === null) continue;
         found.push({ category: rule.category, ...token });
-        anchors.lastIndex = token.end;
-        break;
+        return token.end;
       }
-    }
+      return at;
+    });
   };
 }
 
@@ -54,7 +55,7 @@ function categoryOf({ category = 'vendor_token' }: VendorToken): string {
 function rulesOf(row: VendorToken): TokenRule[] {
   const category = categoryOf(row);
   const head = row.head === undefined ? null : new RegExp(`${row.head}$`);
-  const body = new RegExp(row.body, 'y');
+  const body = new RegExp(`^(?:${row.body})`);
   return row.prefixes.map((prefix) => ({ category, prefix, head, body }));
 }
 
@@ -63,8 +64,7 @@ function tokenAt(text: string, at: number, { prefix, head, body }: TokenRule): S
   const start = head === null ? at : startOfHead(text, at, head);
   if (start === null || isWithinWord(text, start, head === null ? prefix : '')) return null;
   const from = at + prefix.length;
-  body.lastIndex = from;
-  const match = body.exec(text);
+  const match = body.exec(text.slice(from, from + BODY_MAX));
   if (match === null || runsOn(text, from + match[0].length)) return null;
   const value = text.slice(start, at) + match[0];
   if (/EXAMPLE$/.test(value) || isPlaceholder(value) || !looksGenerated(value)) return null;

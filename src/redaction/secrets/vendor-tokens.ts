@@ -8,7 +8,7 @@ import type { SecretCategory } from '../categories.ts';
 export interface VendorToken {
   /** Who issues it: lower case, unique. */
   readonly vendor: string;
-  /** Literals, case-sensitive. Each is also the prefilter that makes the scan fast. */
+  /** Literals of three characters or more, case-sensitive: they make the scan fast. */
   readonly prefixes: readonly string[];
   /** Regular expression source for what must precede the prefix, at most 64 characters. */
   readonly head?: string;
@@ -24,6 +24,11 @@ const ALNUM = '[A-Za-z\\d]';
 /** A long base64 run, or lines of it. */
 const BASE64_LINES = '[A-Za-z\\d+/]{30,16000}(?:\\r?\\n[A-Za-z\\d+/]{16,80}){0,200}={0,2}';
 const UUID = `${HEX}{8}-${HEX}{4}-${HEX}{4}-${HEX}{4}-${HEX}{12}`;
+
+/** All whole numbers from one to another. */
+function range(first: number, last: number): number[] {
+  return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+}
 
 /**
  * Formats as the vendors document them, or as their tokens are published in secret-scanning
@@ -60,7 +65,6 @@ export const VENDOR_TOKENS: readonly VendorToken[] = [
     prefixes: ['ABSK', 'bedrock-api-key-'],
     body: '[A-Za-z\\d+/]{30,400}={0,2}',
   },
-  { vendor: 'beamer', prefixes: ['b_'], body: '[\\w=-]{44}' },
   { vendor: 'brevo', prefixes: ['xkeysib-', 'xsmtpsib-'], body: `${HEX}{64}-${ALNUM}{16}` },
   { vendor: 'buildkite', prefixes: ['bkua_'], body: `${HEX}{40}` },
   { vendor: 'clickhouse-cloud', prefixes: ['4b1d'], body: `${ALNUM}{38}` },
@@ -267,7 +271,11 @@ export const VENDOR_TOKENS: readonly VendorToken[] = [
     body: `${UUID}@${UUID}/IncomingWebhook/${HEX}{32}/${UUID}`,
   },
   { vendor: 'together', prefixes: ['tgp_v1_'], body: `${WORD}{40,60}` },
-  { vendor: 'twilio', prefixes: ['SK'], body: `${HEX}{32}` },
+  {
+    vendor: 'twilio',
+    prefixes: [...'0123456789abcdef'].map((digit) => `SK${digit}`),
+    body: `${HEX}{31}`,
+  },
   { vendor: 'twitter-bearer', prefixes: ['AAAAAAAAAAAAAAAAAAAA'], body: '[A-Za-z\\d%]{60,120}' },
   { vendor: 'typeform', prefixes: ['tfp_'], body: '[\\w=.-]{40,70}' },
   { vendor: 'vercel', prefixes: ['vcp_', 'vci_', 'vca_', 'vcr_', 'vck_'], body: `${ALNUM}{24,64}` },
@@ -353,8 +361,8 @@ export const VENDOR_TOKENS: readonly VendorToken[] = [
   },
   {
     vendor: 'azure-client-secret',
-    prefixes: ['Q~'],
-    head: '[\\w.~-]{3}\\d',
+    prefixes: range(0, 9).map((digit) => `${digit}Q~`),
+    head: '[\\w.~-]{3}',
     body: '[\\w.~-]{31,34}',
     category: 'azure_credential',
   },
@@ -372,8 +380,10 @@ export const VENDOR_TOKENS: readonly VendorToken[] = [
   },
   {
     vendor: 'discord-bot',
-    prefixes: ['MT', 'Mj', 'Mz', 'ND', 'NT', 'Nj', 'Nz', 'OD', 'OT', 'MD'],
-    body: `${WORD}{21,24}\\.${WORD}{6}\\.${WORD}{27,38}`,
+    prefixes: range(10, 99).map((digits) =>
+      Buffer.from(`${digits}`).toString('base64').slice(0, 3),
+    ),
+    body: `${WORD}{20,23}\\.${WORD}{6}\\.${WORD}{27,38}`,
   },
   { vendor: 'mailchimp', prefixes: ['-us'], head: '[a-f\\d]{32}', body: '\\d{1,2}' },
   {

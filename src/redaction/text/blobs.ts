@@ -8,9 +8,17 @@ const PIECE_MAX = 32 * 1024;
 /** What is decoded to see whether it is text at all. */
 const PROBE = 32;
 
+const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+const URL_ALPHABET = `${ALPHABET.slice(0, 62)}-_`;
 const IN_BASE64: Uint8Array = Uint8Array.from({ length: 128 }, (_, code) =>
   /[A-Za-z\d+/_-]/.test(String.fromCharCode(code)) ? 1 : 0,
 );
+
+/** Value of each base64 and base64url character. */
+const SEXTETS: Uint8Array = Uint8Array.from({ length: 128 }, (_, code) => {
+  const character = String.fromCharCode(code);
+  return Math.max(0, ALPHABET.indexOf(character), URL_ALPHABET.indexOf(character));
+});
 
 /** Finds in a text what a scan of one decoded piece finds; empty when nothing. */
 export type ScanDecoded = (text: string) => readonly Finding[];
@@ -80,10 +88,33 @@ function decodeRun(run: string): string | null {
 }
 
 function decoded(run: string, encoding: 'hex' | 'base64'): string | null {
+  if (encoding === 'base64' && startsWithControl(run)) return null;
   if (!isText(Buffer.from(run.slice(0, PROBE), encoding))) return null;
   const bytes = Buffer.from(run, encoding);
   const isWide = bytes.length > 3 && bytes[1] === 0 && bytes[3] === 0;
   return bytes.toString(isWide ? 'utf16le' : 'utf8');
+}
+
+/** A control byte among the first nine: what most names and hashes decode to. */
+function startsWithControl(run: string): boolean {
+  for (let at = 0; at + 3 < 12; at += 4) {
+    const a = sextet(run, at);
+    const b = sextet(run, at + 1);
+    const c = sextet(run, at + 2);
+    const d = sextet(run, at + 3);
+    if (isControl((a << 2) | (b >> 4))) return true;
+    if (isControl(((b & 15) << 4) | (c >> 2)) || isControl(((c & 3) << 6) | d)) return true;
+  }
+  return false;
+}
+
+function sextet(run: string, at: number): number {
+  return SEXTETS[run.charCodeAt(at)] as number;
+}
+
+/** A zero may be half of a UTF-16 letter. */
+function isControl(byte: number): boolean {
+  return byte > 0 && (byte < 9 || (byte > 13 && byte < 32) || byte === 127);
 }
 
 /** Printable, UTF-8 beyond ASCII included; PowerShell's UTF-16 has a zero after every letter. */
@@ -92,7 +123,7 @@ function isText(bytes: Uint8Array): boolean {
   for (let at = 0; at < bytes.length; at += 1) {
     const byte = bytes[at] as number;
     if (byte === 0 && at % 2 === 0) return false;
-    if (byte < 9 || (byte > 13 && byte < 32) || byte === 127) odd += byte === 0 ? 0 : 1;
+    if (isControl(byte)) odd += 1;
     if (byte > 127) odd += 0.5;
   }
   return bytes.length > 0 && odd <= bytes.length / 8;

@@ -7,15 +7,15 @@
  */
 const LOOKALIKES: string =
   // Cyrillic
-  'АAВBЕEЗ3ІIЈJКKМMНHОOРPСCТTУYХXЅSԌGԜWԚQҮYҺHӀIаaеeоoрpсcуyхxіiјjѕsһhԁdԛqԝwүyӏlԍGвBнHкkмMтTгrпnьbԀDԗpҽeғfӕaёeѐeїiйuѝuўyќkѓrӧoөoҫcҳx' +
+  'АAВBЕEЗ3ІIЈJКKМMНHОOРPСCТTУYХXЅSԌGԜWԚQҮYҺHӀIаaеeоoрpсcуyхxіiјjѕsһhԁdԛqԝwүyӏlԍGвBнHкkмMтTгrпnьbԀDԗpҽeғfөoҳx' +
   // Greek and Coptic
-  'ΑAΒBΕEΖZΗHΙIΚKΜMΝNΟOΡPΤTΥYΧXαaβBγyεeηnιiκkνvοoρpσoτtυuχxωwϲcϳjϹCϜFάaέeήnίiόoύuώwςcϱp' +
+  'ΑAΒBΕEΖZΗHΙIΚKΜMΝNΟOΡPΤTΥYΧXαaβBγyεeηnιiκkνvοoρpσoτtυuχxωwϲcϳjϹCϜF' +
   // Armenian, Hebrew, Cherokee, Lisu, Georgian
   'ՕOօoոnսuցgհhյjԼLՍUԱUՏSզqեtսuաwիhоo' +
   'ᎪAᏴBᏟCᎠDᎬEᎿFᏀGᎻHᎥIᎫJᏦKᏞLᎷMᎾOᏢPᎡRᏚSᎢTᏙVᎳWᎽYᏃZᏎ4ᏮbꮯCꮪsꮃwꮓz' +
   'ꓮAꓐBꓚCꓓDꓰEꓝFꓖGꓧHꓲIꓙJꓗKꓡLꓟMꓠNꓳOꓑPꓣRꓢSꓔTꓴUꓦVꓪWꓫXꓬYꓜZ' +
   // Latin extensions
-  'ɑaɡgıiɩiɪIʟLɴNʀRʏYʙBʜHɢGƖIǀlᴀAᴄcᴅDᴇEᴊJᴋKᴍMᴏoᴘPᴛTᴜUᴠvᴡwᴢzƅbƽ5ƨ2ŧtđdħhłløoØOĐDŁLȷjɵoʋvʐzꜱs' +
+  'ɑaɡgıiɩiɪIʟLɴNʀRʏYʙBʜHɢGƖIǀlᴀAᴄcᴅDᴇEᴊJᴋKᴍMᴏoᴘPᴛTᴜUᴠvᴡwᴢzƅbƽ5ƨ2ȷjɵoʋvʐzꜱs' +
   // Signs
   "․.‧.。.｡.∙.⋅.‐-‑-‒-–-—-―-−-﹘-֊-᠆-⁃-➖-ー-⁄/∕/⧸/ǃ!ː:˸:։:׃:∶:ꓽ:＿_ˍ_‚,٫,¸,‛'ʼ'❨(❩)﴾(﴿)➕+";
 

@@ -1,9 +1,13 @@
 import { isHexDigit } from './characters.ts';
 import { type View, ViewBuilder } from './view.ts';
 
-/** What makes a decoding worth its time. Plain `\n` and `\"` are understood without. */
+/** What makes a decoding worth its time. Plain `\\n` and `\\"` are understood without. */
 const ENCODED =
-  /%(?:[\da-f]{2}|u[\da-f]{4})|&(?:#|[a-z]{2,8};)|\\(?:[ux/]|[0-3][0-7]{2})|["'`]\s?\+\s?["'`]/i;
+  /^(?:%(?:[\da-f]{2}|u[\da-f]{4})|&(?:#x?\d|#x[a-f]|[a-z]{2,8};)|\\(?:u[\da-f{]|x[\da-f]|\/|[0-3][0-7]{2})|["'`]\s?\+\s?["'`])/i;
+const ENCODED_MAX = 10;
+
+/** Where anything encoded can start. */
+const SPECIAL = /[%&\\]|["'`](?=\s?\+)/g;
 /** Longest entity that is looked at; zeros may pad numeric ones. */
 const ENTITY_MAX = 40;
 
@@ -84,19 +88,43 @@ interface Decoded {
  * @returns null when nothing is encoded
  */
 export function decode(text: string, source: View | null): View | null {
-  if (!ENCODED.test(text)) return null;
   const builder = new ViewBuilder(text.length);
-  for (let at = 0; at < text.length; ) {
-    const decoded = decodeAt(text, at);
-    if (decoded === null) {
-      builder.unit(text.charCodeAt(at), at, at + 1);
-      at += 1;
-    } else {
-      builder.text(decoded.text, at, at + decoded.length);
-      at += decoded.length;
-    }
+  let from = 0;
+  let isWorthIt = false;
+  for (const special of text.matchAll(SPECIAL)) {
+    const at = special.index;
+    const decoded = at < from ? null : decodeAt(text, at);
+    if (decoded === null) continue;
+    isWorthIt ||= isEncodedAt(text, at, text.charCodeAt(at));
+    builder.copy(text, from, at);
+    from = at + decoded.length;
+    builder.text(decoded.text, at, from);
   }
-  return builder.build(source);
+  builder.copy(text, from, text.length);
+  return isWorthIt ? builder.build(source) : null;
+}
+
+/**
+ * True when something is encoded at a position, other than the everyday `\\n` and `\\"`.
+ *
+ * @param code - the character there
+ */
+export function isEncodedAt(text: string, at: number, code: number): boolean {
+  switch (code) {
+    case 37:
+    case 38:
+    case 92:
+      return ENCODED.test(text.slice(at, at + ENCODED_MAX));
+    case 34:
+    case 39:
+    case 96: {
+      const next = text.charCodeAt(at + 1);
+      const isPlus = next === 43 || (next === 32 && text.charCodeAt(at + 2) === 43);
+      return isPlus && ENCODED.test(text.slice(at, at + ENCODED_MAX));
+    }
+    default:
+      return false;
+  }
 }
 
 function decodeAt(text: string, at: number): Decoded | null {

@@ -1,8 +1,6 @@
 import { READ_AS } from './confusables.ts';
 import { type View, ViewBuilder } from './view.ts';
 
-/** Nothing outside ASCII: most texts. */
-const ASCII = /^[\0-\x7f]*$/;
 /**
  * Not seen by a reader: format and bidi controls, variation selectors, tags, fillers. They are
  * left out, as are marks that stand on a character without being part of it.
@@ -19,41 +17,52 @@ const LINE_SEPARATORS = '\u2028\u2029\u0085';
  * @returns null when nothing changes
  */
 export function fold(text: string, source: View | null): View | null {
-  if (ASCII.test(text)) return null;
-  const builder = new ViewBuilder(text.length * LONGEST_FORM);
-  let isChanged = false;
-  for (let at = 0; at < text.length; ) {
-    const code = text.codePointAt(at) as number;
-    const end = at + (code > 0xffff ? 2 : 1);
-    if (code < 0x80) builder.unit(code, at, end);
-    else isChanged = foldOne(text, at, end, code, builder) || isChanged;
-    at = end;
+  let builder: ViewBuilder | null = null;
+  let from = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code < 128 || !isFoldable(text, at, code)) continue;
+    builder ??= new ViewBuilder(text.length * LONGEST_FORM);
+    builder.copy(text, from, at);
+    from = at + (isHighSurrogate(code) ? 2 : 1);
+    foldOne(text.slice(at, from), at, builder);
+    at = from - 1;
   }
-  return isChanged ? builder.build(source) : null;
+  builder?.copy(text, from, text.length);
+  return builder?.build(source) ?? null;
 }
 
-/** `㏂`-like forms have at most four characters. */
+/**
+ * True when the character at a position would be folded or left out.
+ *
+ * @param code - its first unit, beyond ASCII
+ */
+export function isFoldable(text: string, at: number, code: number): boolean {
+  if (code < 0xd800 || code > 0xdfff) return FOLDABLE[code] === 1;
+  const point = text.codePointAt(at) as number;
+  return READ_AS.has(point) || isLeftOut(String.fromCodePoint(point));
+}
+
+/** For the basic plane, since most texts beyond ASCII have no other characters. */
+const FOLDABLE: Uint8Array = Uint8Array.from({ length: 0x10000 }, (_, code) =>
+  code > 0x7f && (READ_AS.has(code) || isLeftOut(String.fromCharCode(code))) ? 1 : 0,
+);
+
+function isLeftOut(character: string): boolean {
+  return MARK.test(character) || INVISIBLE.test(character) || LINE_SEPARATORS.includes(character);
+}
+
+/** `⑴` is three characters, a few forms are four. */
 const LONGEST_FORM = 4;
 
-/** True when the character was changed or left out. */
-function foldOne(
-  text: string,
-  at: number,
-  end: number,
-  code: number,
-  builder: ViewBuilder,
-): boolean {
-  const form = READ_AS.get(code);
-  if (form !== undefined) {
-    builder.text(form, at, end);
-    return true;
-  }
-  const character = text.slice(at, end);
-  if (LINE_SEPARATORS.includes(character)) builder.unit(10, at, end);
+function foldOne(character: string, at: number, builder: ViewBuilder): void {
+  const end = at + character.length;
+  const form = READ_AS.get(character.codePointAt(0) as number);
+  if (form !== undefined) builder.text(form, at, end);
+  else if (LINE_SEPARATORS.includes(character)) builder.text('\n', at, end);
   else if (MARK.test(character)) builder.stretch(end);
-  else if (!INVISIBLE.test(character)) {
-    builder.text(character, at, end);
-    return false;
-  }
-  return true;
+}
+
+function isHighSurrogate(code: number): boolean {
+  return code >= 0xd800 && code <= 0xdbff;
 }

@@ -31,6 +31,21 @@ export class ViewBuilder {
     this.#length += 1;
   }
 
+  /** Adds a stretch of the source as it is. */
+  copy(text: string, from: number, to: number): void {
+    const units = this.#units;
+    const starts = this.#starts;
+    const ends = this.#ends;
+    let length = this.#length;
+    for (let at = from; at < to; at += 1) {
+      units[length] = text.charCodeAt(at);
+      starts[length] = at;
+      ends[length] = at + 1;
+      length += 1;
+    }
+    this.#length = length;
+  }
+
   /** Adds a text of which every unit stands for `start`–`end`. Shorter than that span, or equal. */
   text(text: string, start: number, end: number): void {
     for (let at = 0; at < text.length; at += 1) this.unit(text.charCodeAt(at), start, end);
