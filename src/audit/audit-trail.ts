@@ -48,8 +48,8 @@ export interface AuditTrail {
 
 /** How a trail is opened. */
 export interface TrailOptions {
-  /** Directory of the trail, created with mode 0700. */
-  readonly path: string;
+  /** Directory of the trail, created with mode 0700; may be left out when there is a `backend`. */
+  readonly path?: string;
   /**
    * Path of a 0600 file with the private key, which is replaced at each rotation, or a signer that
    * keeps its key. Without one the trail is keyless: a rewrite by the host cannot be detected.
@@ -64,7 +64,10 @@ export interface TrailOptions {
   readonly retainMs?: number;
   /** Closed segments are compressed with gzip; default true. */
   readonly compress?: boolean;
-  /** Takes every entry as well; what it does not take counts as not written. */
+  /**
+   * Takes every entry as well, or alone when there is no `path`; what it does not take counts as not
+   * written.
+   */
   readonly backend?: AuditBackend;
   /** Takes every checkpoint; needs a key. */
   readonly witness?: Witness;

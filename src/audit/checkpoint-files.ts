@@ -3,6 +3,7 @@ import { constants, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseCheckpoint, type SignedCheckpoint } from './checkpoint.ts';
 import { type FileLayer, syncDirectory, writeFullyAsync } from './file-layer.ts';
+import { splitNotes } from './signed-note.ts';
 
 /** The newest checkpoint of a trail. */
 export const CHECKPOINT_NAME = 'checkpoint';
@@ -11,7 +12,8 @@ export const HISTORY_NAME = 'checkpoints';
 /** One JSON object per line for every time the signing key changed. */
 export const HANDOVERS_NAME = 'handovers';
 
-const { O_APPEND, O_CREAT, O_EXCL, O_WRONLY } = constants;
+const { O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_WRONLY } = constants;
+const LINE_FEED = 0x0a;
 
 /** A change of the signing key, provable without the segments: see `key-epochs.ts`. */
 export interface KeyHandover {
@@ -76,13 +78,49 @@ export class CheckpointFiles {
 
   /** Adds a note to the history. */
   async remember(note: string): Promise<void> {
-    await this.#write(join(this.#directory, HISTORY_NAME), O_CREAT | O_APPEND | O_WRONLY, note);
+    await this.#add(HISTORY_NAME, note, (text) => {
+      const notes = splitNotes(text);
+      return notes.filter((one) => parseCheckpoint(one) !== null).join('');
+    });
   }
 
   /** Adds a change of keys. */
   async rememberHandover({ header, checkpoint }: KeyHandover): Promise<void> {
     const line = `${JSON.stringify({ header, checkpoint })}\n`;
-    await this.#write(join(this.#directory, HANDOVERS_NAME), O_CREAT | O_APPEND | O_WRONLY, line);
+    await this.#add(HANDOVERS_NAME, line, (text) => text.slice(0, text.lastIndexOf('\n') + 1));
+  }
+
+  /**
+   * Adds to a file; what a crash left half-written at its end is cut off first.
+   *
+   * @param whole - gives the part of the file that is whole
+   */
+  async #add(name: string, text: string, whole: (text: string) => string): Promise<void> {
+    const path = join(this.#directory, name);
+    if (this.#isTorn(path)) this.#cut(path, Buffer.byteLength(whole(readFileSync(path, 'utf8'))));
+    await this.#write(path, O_CREAT | O_APPEND | O_WRONLY, text);
+  }
+
+  #isTorn(path: string): boolean {
+    const size = this.#files.statSync(path)?.size ?? 0;
+    if (size === 0) return false;
+    const last = Buffer.alloc(1);
+    const fd = this.#files.openSync(path, O_RDONLY);
+    try {
+      this.#files.readSync(fd, last, size - 1);
+    } finally {
+      this.#files.closeSync(fd);
+    }
+    return last[0] !== LINE_FEED;
+  }
+
+  #cut(path: string, length: number): void {
+    const fd = this.#files.openSync(path, O_WRONLY);
+    try {
+      this.#files.ftruncateSync(fd, length);
+    } finally {
+      this.#files.closeSync(fd);
+    }
   }
 
   async #write(path: string, flags: number, text: string): Promise<void> {

@@ -42,14 +42,12 @@ export type HandoverVerdict = 'accepted' | 'before-pinned-key' | 'malformed' | '
 /**
  * The keys that follow from a pinned one: each hand-over must be signed by the key before and the
  * key after it, so whoever has only a later key can make no other beginning for it.
- *
- * @param pinned - the key that the verifier got elsewhere
- * @param pinnedSeq - sequence number of the header that names it, if any present segment does
  */
 export class KeyEpochs {
   readonly #epochs: KeyEpoch[];
   #isReached = false;
 
+  /** @param pinned - the key that the verifier got elsewhere */
   constructor(pinned: VerifierKey) {
     this.#epochs = [{ key: pinned, firstSeq: 0 }];
   }
@@ -65,26 +63,23 @@ export class KeyEpochs {
     const signed = parseCheckpoint(checkpoint);
     if (tree === null || tree.vkey === null || signed === null) return 'malformed';
     if (signed.size !== tree.size || !signed.root.equals(tree.root)) return 'malformed';
-    const latest = (this.#epochs.at(-1) as KeyEpoch).key;
-    if (tree.vkey === latest.vkey) return this.#reach(tree);
-    const next = parseKey(tree.vkey);
+    const latest = this.#epochs.at(-1) as KeyEpoch;
+    const next = tree.vkey === latest.key.vkey ? latest.key : parseKey(tree.vkey);
     if (next === null) return 'malformed';
-    const { signers, hasBadSignature } = checkNote(signed.note, [latest, next]);
-    if (hasBadSignature) return 'bad-signature';
-    if (signers.length === 2) {
-      this.#isReached = true;
-      this.#epochs.push({ key: next, firstSeq: tree.size - 1 });
-      return 'accepted';
-    }
-    return this.#isReached ? 'bad-signature' : 'before-pinned-key';
+    const { signers, hasBadSignature } = checkNote(signed.note, [latest.key, next]);
+    if (hasBadSignature || !signers.includes(next)) return 'bad-signature';
+    if (next === latest.key) return this.#reach(latest, tree.size - 1);
+    if (signers.length < 2) return this.#isReached ? 'bad-signature' : 'before-pinned-key';
+    this.#isReached = true;
+    this.#epochs.push({ key: next, firstSeq: tree.size - 1 });
+    return 'accepted';
   }
 
-  /** The pinned key is itself a later key of the trail. */
-  #reach(tree: HeaderTree): HandoverVerdict {
-    if (this.#isReached) return 'malformed';
+  /** The pinned key is itself a later key of the trail; or a crash left a record twice. */
+  #reach(latest: KeyEpoch, firstSeq: number): HandoverVerdict {
+    if (this.#isReached) return latest.firstSeq === firstSeq ? 'accepted' : 'malformed';
     this.#isReached = true;
-    const { key } = this.#epochs[0] as KeyEpoch;
-    this.#epochs[0] = { key, firstSeq: tree.size - 1 };
+    this.#epochs[0] = { key: latest.key, firstSeq };
     return 'accepted';
   }
 

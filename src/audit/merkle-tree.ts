@@ -66,12 +66,21 @@ export class Frontier {
 
   /** Adds one leaf; merges subtrees of equal size, one hash per leaf on average. */
   add(leafHash: Buffer): void {
-    let node = leafHash;
-    for (let rest = this.#size; rest % 2 === 1; rest = Math.floor(rest / 2)) {
+    this.addSubtree(leafHash, 1);
+  }
+
+  /**
+   * Adds the root of a complete subtree.
+   *
+   * @param leaves - a power of two that divides the size so far
+   */
+  addSubtree(root: Buffer, leaves: number): void {
+    let node = root;
+    for (let rest = this.#size / leaves; rest % 2 === 1; rest = Math.floor(rest / 2)) {
       node = hashNode(this.#nodes.pop() as Buffer, node);
     }
     this.#nodes.push(node);
-    this.#size += 1;
+    this.#size += leaves;
   }
 
   /** Root hash of the tree so far. */

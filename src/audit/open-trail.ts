@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { resolve } from 'node:path';
 import { AuditError } from '../errors.ts';
 import type { AuditTrail, TrailOptions } from './audit-trail.ts';
+import { BackendTrail } from './backend-trail.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { CheckpointFiles } from './checkpoint-files.ts';
 import { DigestKey } from './digest-key.ts';
@@ -42,6 +43,16 @@ const NETWORK_FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
  *   holds the lock
  */
 export async function openTrail(options: TrailOptions): Promise<AuditTrail> {
+  const { path, backend } = options;
+  if (path !== undefined) return openDirectoryTrail({ ...options, path });
+  if (backend !== undefined) return BackendTrail.open(backend, options);
+  throw new AuditError('ENF_AUDIT_OPEN', 'an audit trail needs a `path` or a `backend`');
+}
+
+/** {@link openTrail} for a trail that has a directory. */
+export async function openDirectoryTrail(
+  options: TrailOptions & { readonly path: string },
+): Promise<DirectoryTrail> {
   const path = resolve(options.path);
   try {
     return await open(path, options);
@@ -51,7 +62,7 @@ export async function openTrail(options: TrailOptions): Promise<AuditTrail> {
   }
 }
 
-async function open(path: string, options: TrailOptions): Promise<AuditTrail> {
+async function open(path: string, options: TrailOptions): Promise<DirectoryTrail> {
   checkOptions(path, options);
   const files = options.files ?? nodeFileLayer;
   const clock = options.clock ?? (() => new Date());

@@ -115,6 +115,8 @@ export class DirectoryTrail implements AuditTrail {
   /** Signs what is there, and begins to look after the closed segments. */
   async start(): Promise<void> {
     await this.#checkpointer?.run();
+    // The header that opening the trail may have written goes to the backend before anything else.
+    if (this.#parts.backend !== undefined) await this.#exclusive(() => {});
     if (this.#failure !== null) throw this.#failure;
     this.#maintenance.start();
   }
@@ -127,6 +129,11 @@ export class DirectoryTrail implements AuditTrail {
     } catch (error) {
       return Promise.reject(this.#fail(error));
     }
+    return this.#enqueue(entry);
+  }
+
+  /** Appends an entry that only the trail itself may write. */
+  appendOwn(entry: TrailEntry): Promise<AuditReceipt> {
     return this.#enqueue(entry);
   }
 
@@ -313,7 +320,9 @@ export class DirectoryTrail implements AuditTrail {
       await lock.acquire(LOCK_WAIT_MS);
       this.#enter();
     }
-    if (this.#isRotationDue()) await this.#rotate();
+    // A task alone begins a segment only when there is none that takes entries.
+    const isDue = this.#pending.length > 0 ? this.#isRotationDue() : this.#needsSegment;
+    if (isDue) await this.#rotate();
   }
 
   async #rotate(): Promise<void> {
@@ -342,9 +351,7 @@ export class DirectoryTrail implements AuditTrail {
     const { directory } = this.#parts;
     const lines = Buffer.concat(batch.map(({ sealed }) => sealed.line));
     try {
-      if (this.#durability === 'os') directory.appendSync({ line: lines });
-      else await directory.append(lines);
-      if (this.#durability === 'disk') await directory.sync();
+      if (lines.length > 0) await this.#store(lines);
       for (const sealed of directory.takeSealed()) await this.#parts.backend?.write(sealed);
     } catch (error) {
       const failure = this.#fail(error);
@@ -357,6 +364,13 @@ export class DirectoryTrail implements AuditTrail {
       resolve({ seq: sealed.seq, entryHash: sealed.entryHash });
     }
     return isDone;
+  }
+
+  async #store(lines: Buffer): Promise<void> {
+    const { directory } = this.#parts;
+    if (this.#durability === 'os') directory.appendSync({ line: lines });
+    else await directory.append(lines);
+    if (this.#durability === 'disk') await directory.sync();
   }
 
   /** INVARIANT: the pump ends before its last entries are acknowledged, so the next one is sealed at once. */

@@ -127,7 +127,12 @@ export class TrustMaterial {
   }
 
   #readHandover(line: string): void {
-    const handover = handoverSchema.safeParse(parseJson(line));
+    const record = parseJson(line);
+    if (record === undefined) {
+      this.#findings.warn('history_torn', 'the record is not whole');
+      return;
+    }
+    const handover = handoverSchema.safeParse(record);
     const verdict = handover.success ? this.#epochs.accept(handover.data) : 'malformed';
     if (verdict === 'malformed' || verdict === 'bad-signature') {
       this.#findings.problem(
@@ -275,6 +280,6 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    return undefined; // reported as a malformed record
+    return undefined; // a crash left it half-written; that it is missing is found by its header
   }
 }

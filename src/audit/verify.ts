@@ -3,10 +3,12 @@ import { basename, dirname, join } from 'node:path';
 import { ChainVerifier } from './chain-verifier.ts';
 import { readLines } from './line-reader.ts';
 import { Findings, type Problem, type ProblemKind, type Warning } from './problem.ts';
+import { namedSegment } from './read.ts';
 import { RootWatch } from './root-watch.ts';
-import { listSegments, parseSegmentName, type SegmentFile } from './segment-files.ts';
+import { listSegments, type SegmentFile } from './segment-files.ts';
 import { parseVerifierKey, type VerifierKey } from './signing-key.ts';
 import { type Trust, TrustMaterial } from './trust.ts';
+import { type PythonTrail, verifyPythonTrail } from './verify-python.ts';
 
 /** How a trail is verified. */
 export interface VerifyOptions {
@@ -18,6 +20,8 @@ export interface VerifyOptions {
   readonly require?: 'signed' | 'anchored';
   /** Entries that may stand behind the last checkpoint. */
   readonly maxUnsigned?: number;
+  /** Who wrote the trail; trails of the Python EnforceCore have a chain only. */
+  readonly format?: 'enforcecore' | 'enforcecore-py';
   readonly onProgress?: (progress: { readonly bytes: number; readonly totalBytes: number }) => void;
 }
 
@@ -48,6 +52,10 @@ const INCOMPLETE: ReadonlySet<ProblemKind> = new Set([
 ]);
 const UNUSABLE: ReadonlySet<ProblemKind> = new Set(['usage', 'unreadable']);
 const WRITE_FOR_OTHERS = 0o022;
+/** What both formats have. */
+type ChainSummary = PythonTrail;
+
+const CHAIN_ONLY: Trust = { level: 'chain', signedSize: 0 };
 const LEVELS = ['chain', 'signed', 'anchored'] as const;
 
 /**
@@ -67,7 +75,7 @@ export async function verifyTrail(
     return await verify(path, options, findings);
   } catch (error) {
     findings.problem('unreadable', `cannot be read: ${(error as Error).message}`);
-    return makeReport(null, { level: 'chain', signedSize: 0 }, findings);
+    return makeReport(null, CHAIN_ONLY, findings);
   }
 }
 
@@ -78,17 +86,31 @@ async function verify(
 ): Promise<VerifyReport> {
   const pinned = await readKey(options, findings);
   const anchors = await readAnchors(options, findings);
-  if (findings.problems.length > 0)
-    return makeReport(null, { level: 'chain', signedSize: 0 }, findings);
+  if (findings.problems.length > 0) return makeReport(null, CHAIN_ONLY, findings);
+  if (options.format === 'enforcecore-py') return verifyPython(path, options, findings);
   const place = await locate(path, findings);
   const trust = pinned && (await TrustMaterial.read(place.directory, pinned, anchors, findings));
   const watch = trust?.watch() ?? new RootWatch([]);
   const chain = new ChainVerifier(findings, watch);
   await readSegments(place, chain, options);
-  const reached = trust?.judge(chain, watch) ?? { level: 'chain', signedSize: 0 };
+  const reached = trust?.judge(chain, watch) ?? CHAIN_ONLY;
   if (place.isWhole) checkBeginning(chain, reached, findings);
   checkDemands(options, chain, reached, findings);
   return makeReport(chain, reached, findings);
+}
+
+async function verifyPython(
+  path: string,
+  options: VerifyOptions,
+  findings: Findings,
+): Promise<VerifyReport> {
+  if (options.key !== undefined) findings.problem('usage', 'a trail of this format has no `key`');
+  const { size: totalBytes } = await stat(path);
+  const trail = await verifyPythonTrail(path, findings, (bytes) =>
+    options.onProgress?.({ bytes, totalBytes: Math.max(bytes, totalBytes) }),
+  );
+  checkDemands(options, trail, CHAIN_ONLY, findings);
+  return makeReport(trail, CHAIN_ONLY, findings);
 }
 
 /** A key is text with pluses, which no sensible path has; anything else names a file. */
@@ -130,16 +152,12 @@ async function locate(path: string, findings: Findings): Promise<Place> {
   const facts = await stat(path);
   const isWhole = facts.isDirectory();
   const directory = isWhole ? path : dirname(path);
-  const segments = isWhole ? listSegments(await readdir(path)) : [oneSegment(basename(path))];
+  const segments = isWhole ? listSegments(await readdir(path)) : [namedSegment(basename(path))];
   if (isWhole && (facts.mode & WRITE_FOR_OTHERS) !== 0) {
     findings.warn('writable_by_others', 'others may write the directory of the trail');
   }
   if (segments.length === 0) findings.problem('no_segments', 'the directory has no segment files');
   return { directory, segments, isWhole, totalBytes: await totalSize(directory, segments) };
-}
-
-function oneSegment(name: string): SegmentFile {
-  return parseSegmentName(name) ?? { number: 0, name, isCompressed: name.endsWith('.gz') };
 }
 
 async function totalSize(directory: string, segments: readonly SegmentFile[]): Promise<number> {
@@ -168,16 +186,15 @@ async function readSegments(
       segment,
       segments.slice(index + 1).every(({ number }) => number === segment.number),
     );
-    const result = await readLines(
-      join(directory, segment.name),
-      segment.isCompressed,
-      (line) => chain.visit(line),
-      (read) => {
-        bytes = read;
-        onProgress?.({ bytes: before + read, totalBytes });
-      },
-    );
-    chain.endSegment(result);
+    const lines = readLines(join(directory, segment.name), segment.isCompressed, (read) => {
+      bytes = read;
+      onProgress?.({ bytes: before + read, totalBytes });
+    });
+    let batch = await lines.next();
+    for (; !batch.done; batch = await lines.next()) {
+      for (const line of batch.value) chain.visit(line);
+    }
+    chain.endSegment(batch.value);
     before += bytes;
   }
 }
@@ -199,7 +216,7 @@ function checkBeginning(chain: ChainVerifier, trust: Trust, findings: Findings):
 
 function checkDemands(
   options: VerifyOptions,
-  chain: ChainVerifier,
+  chain: ChainSummary,
   trust: Trust,
   findings: Findings,
 ): void {
@@ -221,10 +238,10 @@ function checkDemands(
   }
 }
 
-const countUnsigned = (chain: ChainVerifier, { signedSize }: Trust): number =>
+const countUnsigned = (chain: ChainSummary, { signedSize }: Trust): number =>
   Math.max(0, chain.entries - signedSize);
 
-function makeReport(chain: ChainVerifier | null, trust: Trust, findings: Findings): VerifyReport {
+function makeReport(chain: ChainSummary | null, trust: Trust, findings: Findings): VerifyReport {
   const exitCode = exitCodeOf(findings.problems);
   return {
     ok: exitCode === 0,
