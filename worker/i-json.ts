@@ -32,6 +32,8 @@ const LOSSY = new Set([
   'WeakMap',
   'WeakSet',
   'Promise',
+  'BigInt',
+  'Symbol',
   'RegExp',
   'Error',
   'ArrayBuffer',
@@ -106,9 +108,12 @@ class Encoder {
   }
 
   #array(array: readonly unknown[], path: string, depth: number): string {
-    this.#add(2 + array.length, path);
+    // Read once and checked: the length of a proxy is whatever its trap says.
+    const { length } = array;
+    if (!Number.isSafeInteger(length)) throw notJson(path, 'an array without a length');
+    this.#add(2 + length, path);
     const parts: string[] = [];
-    for (let index = 0; index < array.length; index += 1) {
+    for (let index = 0; index < length; index += 1) {
       parts.push(
         this.encode(array[index], `${path}[${index}]`, depth + 1) ?? this.#count('null', path),
       );
@@ -193,8 +198,10 @@ export function parseIJson(text: string, root: string, bounds: IJsonBounds): unk
   try {
     return JSON.parse(text);
   } catch (cause) {
-    const place = /position \d+/.exec(String(cause))?.[0] ?? 'its end';
-    throw new IJsonError('syntax', root, `\`${root}\` must be JSON, but it breaks off at ${place}`);
+    // The rest of V8's message quotes the text.
+    const place = /at position \d+/.exec(String(cause))?.[0];
+    const where = place === undefined ? '' : `, but it breaks ${place}`;
+    throw new IJsonError('syntax', root, `\`${root}\` must be JSON${where}`);
   }
 }
 
@@ -266,7 +273,8 @@ function unquote(raw: string, root: string): string {
   }
 }
 
-const NUMBER = /[-+.\deE]{1,400}/y;
+/** Whole, however long: a literal that is judged in pieces is judged wrongly. */
+const NUMBER = /[-+.\deE]+/y;
 
 function checkNumber(text: string, start: number, root: string): number {
   NUMBER.lastIndex = start;

@@ -92,7 +92,7 @@ export interface ThreadTask {
 
 /** What a thread says on its port while the tool runs. */
 export type ThreadNotice =
-  | { readonly type: 'stdout' | 'stderr'; readonly text: string }
+  | { readonly type: 'stdout' | 'stderr'; readonly bytes: Uint8Array }
   | { readonly type: 'overflow' }
   | { readonly type: 'log'; readonly message: string }
   | { readonly type: 'progress'; readonly done: number; readonly total: number };
@@ -112,13 +112,14 @@ export class FrameError extends Error {
 }
 
 /**
- * Cuts a byte stream into frames. Holds at most one frame of `frameBytesMax` plus one chunk: a
- * length that is too large is refused from its four bytes, before anything is kept for it.
+ * Cuts a byte stream into frames. A length that is too large is refused from its four bytes, before
+ * anything is kept for it. What is kept of an unfinished frame is copied into one growing buffer:
+ * a frame that arrives byte by byte costs no more memory than one that arrives whole.
  */
 export class FrameDecoder {
   readonly #frameBytesMax: number;
   readonly #text: TextDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-  #parts: Buffer[] = [];
+  #buffer: Buffer = Buffer.alloc(0);
   #held = 0;
 
   constructor(frameBytesMax: number) {
@@ -136,34 +137,42 @@ export class FrameDecoder {
    * @throws {FrameError} on a length of zero or beyond the bound, and on invalid UTF-8
    */
   push(chunk: Buffer): string[] {
-    this.#parts.push(chunk);
-    this.#held += chunk.length;
+    const isContinued = this.#held > 0;
+    const bytes = isContinued ? this.#append(chunk) : chunk;
     const frames: string[] = [];
-    for (let length = this.#length(); length !== null; length = this.#length()) {
-      frames.push(this.#decode(this.#take(length)));
+    let at = 0;
+    for (let end = this.#endOf(bytes, at); end !== null; end = this.#endOf(bytes, at)) {
+      frames.push(this.#decode(bytes.subarray(at + 4, end)));
+      at = end;
     }
+    const rest = bytes.subarray(at);
+    if (!isContinued) this.#buffer = Buffer.from(rest);
+    else if (at > 0) this.#buffer.set(rest);
+    this.#held = rest.length;
     return frames;
   }
 
-  /** Length of the next frame when it is complete, null when more bytes are needed. */
-  #length(): number | null {
-    if (this.#held < 4) return null;
-    const head = this.#parts[0];
-    if (head === undefined || head.length < 4) this.#parts = [Buffer.concat(this.#parts)];
-    const length = this.#parts[0]?.readUInt32BE(0) ?? 0;
+  /** Where the frame that begins at `at` ends; null when more bytes are needed. */
+  #endOf(bytes: Buffer, at: number): number | null {
+    if (bytes.length - at < 4) return null;
+    const length = bytes.readUInt32BE(at);
     if (length === 0 || length > this.#frameBytesMax) {
       throw new FrameError(`a frame of ${length} bytes, expected 1 to ${this.#frameBytesMax}`);
     }
-    return this.#held >= 4 + length ? length : null;
+    const end = at + 4 + length;
+    return bytes.length < end ? null : end;
   }
 
-  #take(length: number): Buffer {
-    const all = this.#parts.length === 1 ? this.#parts[0] : Buffer.concat(this.#parts);
-    const bytes = all ?? Buffer.alloc(0);
-    const rest = bytes.subarray(4 + length);
-    this.#parts = rest.length === 0 ? [] : [rest];
-    this.#held = rest.length;
-    return bytes.subarray(4, 4 + length);
+  #append(chunk: Buffer): Buffer {
+    const needed = this.#held + chunk.length;
+    if (needed > this.#buffer.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(needed, 2 * this.#buffer.length));
+      this.#buffer.copy(grown, 0, 0, this.#held);
+      this.#buffer = grown;
+    }
+    chunk.copy(this.#buffer, this.#held);
+    this.#held = needed;
+    return this.#buffer.subarray(0, needed);
   }
 
   #decode(bytes: Buffer): string {

@@ -1,6 +1,6 @@
 import type { LimitKind, Limits } from '../call.ts';
 import type { CallCgroup } from './cgroup-call.ts';
-import type { LimitWatch, OnBreach } from './limit-watch.ts';
+import type { LimitListener, LimitWatch } from './limit-watch.ts';
 
 /** On v1 only one process is killed at an overflow: the call must be ended, and soon. */
 const POLL_MS = 100;
@@ -8,10 +8,12 @@ const POLL_MS = 100;
 /**
  * Watches a call through its control group: the kernel holds memory and processes exactly, CPU time
  * is polled. The group's counters are also the evidence of what ended the call.
- *
- * @param onBreach - called once, before the watch stops itself
  */
-export function watchCgroup(group: CallCgroup, limits: Limits, onBreach: OnBreach): LimitWatch {
+export function watchCgroup(
+  group: CallCgroup,
+  limits: Limits,
+  listener: LimitListener,
+): LimitWatch {
   const peaks = { cpuMs: 0, peakMemoryBytes: 0 };
   const limitsHit = new Set<string>();
   const look = (): LimitKind | null => {
@@ -26,7 +28,7 @@ export function watchCgroup(group: CallCgroup, limits: Limits, onBreach: OnBreac
     const breached = look();
     if (breached === null) return;
     clearInterval(timer);
-    onBreach(breached);
+    listener.breach(breached);
   }, POLL_MS);
   return {
     peaks,

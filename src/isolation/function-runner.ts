@@ -1,13 +1,6 @@
 import { ABORT_GRACE_MS, CallTimers } from './call-timers.ts';
-import { limitEnd, stopEnd } from './run-end.ts';
-import {
-  emptyReport,
-  type Job,
-  type RunEnd,
-  type Runner,
-  type RunReport,
-  type StopReason,
-} from './runner.ts';
+import { emptyReport, limitEnd, stopEnd } from './run-end.ts';
+import type { Job, RunEnd, Runner, RunReport, StopReason } from './runner.ts';
 
 const LAYERS = ['wall-clock'];
 
@@ -49,7 +42,8 @@ export class FunctionRunner implements Runner {
   }
 
   async run(job: Job): Promise<RunReport> {
-    return emptyReport(await endOf(job), { layers: LAYERS });
+    const end = job.stop.aborted ? stopEnd(job.stop.reason as StopReason) : await endOf(job);
+    return emptyReport(end, LAYERS);
   }
 
   /** Functions cannot be ended; there is nothing to free. */
@@ -75,14 +69,15 @@ async function endOf(job: Job): Promise<RunEnd> {
       warn: (reason) => abort.abort(new Error(reason)),
       expire: () => end(limitEnd('wall', job.confinement.limits)),
     });
-    if (job.stop.aborted) onStop();
-    else job.stop.addEventListener('abort', onStop, { once: true });
+    job.stop.addEventListener('abort', onStop, { once: true });
   });
-  const own = job.stop.aborted ? stopped : invoke(job, abort.signal);
-  const end = await Promise.race([stopped, own]);
-  timers.clear();
-  job.stop.removeEventListener('abort', onStop);
-  return job.stop.aborted ? stopEnd(job.stop.reason as StopReason) : end;
+  try {
+    const end = await Promise.race([stopped, invoke(job, abort.signal)]);
+    return job.stop.aborted ? stopEnd(job.stop.reason as StopReason) : end;
+  } finally {
+    timers.clear();
+    job.stop.removeEventListener('abort', onStop);
+  }
 }
 
 async function invoke({ target, argsJson }: Job, signal: AbortSignal): Promise<RunEnd> {
@@ -90,7 +85,15 @@ async function invoke({ target, argsJson }: Job, signal: AbortSignal): Promise<R
   try {
     return { status: 'ok', value: await target.invoke(JSON.parse(argsJson), signal) };
   } catch (cause) {
-    const message = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
-    return { status: 'tool-error', code: 'ENF_TOOL_FAILED', message };
+    return { status: 'tool-error', code: 'ENF_TOOL_FAILED', message: messageOf(cause) };
+  }
+}
+
+/** The text of anything that was thrown; an object's own code may throw again when it is read. */
+function messageOf(thrown: unknown): string {
+  try {
+    return thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
+  } catch {
+    return 'the function threw a value that cannot be read';
   }
 }

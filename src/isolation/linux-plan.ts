@@ -88,8 +88,8 @@ export function planLinuxCall(call: LinuxCall): LaunchPlan {
       descriptor: isIsolated ? host.launcher.descriptor : null,
       texts: sandbox?.data.map(({ text }) => text) ?? [],
     },
-    watch: (tree, onBreach) =>
-      cgroup === null ? watchLimits(tree, limits, onBreach) : watchCgroup(cgroup, limits, onBreach),
+    watch: (tree, listener) =>
+      cgroup === null ? watchLimits(tree, limits, listener) : watchCgroup(cgroup, limits, listener),
   };
 }
 

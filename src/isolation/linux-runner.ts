@@ -1,5 +1,4 @@
 import { chown } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Confinement } from '../call.ts';
 import { isEnforceError } from '../errors.ts';
@@ -11,14 +10,16 @@ import {
   type EgressRecord,
   startEgressProxy,
 } from './egress-proxy.ts';
+import { guardGroups } from './exit-guard.ts';
 import type { Shortfall } from './host-support-error.ts';
 import { signalGroup } from './kill-tree.ts';
 import { buildKillRows } from './launch-table-rows.ts';
 import { runLauncher } from './launcher-run.ts';
 import type { LinuxHost } from './linux-host.ts';
 import { planLinuxCall, sandboxChoice } from './linux-plan.ts';
-import { emptyReport, type Job, type RunEnd, type Runner, type RunReport } from './runner.ts';
-import { createScratch, removeScratch } from './scratch.ts';
+import { emptyReport } from './run-end.ts';
+import { runInScratch } from './run-in-scratch.ts';
+import type { Job, RunEnd, Runner, RunReport } from './runner.ts';
 import { superviseProcess } from './supervisor.ts';
 import type { ResolvedTarget } from './tool-target.ts';
 
@@ -42,7 +43,6 @@ export type Resolution = Pick<EgressProxyOptions, 'resolve' | 'forbidden'>;
 
 /** What a call holds while it runs, released in reverse. */
 interface Holdings {
-  readonly scratch: string;
   readonly uid: number | null;
   readonly cgroup: CallCgroup | null;
   readonly egress: EgressProxy | null;
@@ -61,9 +61,7 @@ export class LinuxRunner implements Runner {
   readonly #protectedPaths: readonly string[];
   readonly #resolution: Resolution;
   readonly #live = new Set<number>();
-  readonly #onExit = (): void => {
-    for (const pid of this.#live) signalGroup(pid);
-  };
+  readonly #unguard: () => void = guardGroups(this.#live);
 
   /**
    * @param protectedPaths - trail, policies, keys, state: never readable for a tool
@@ -84,7 +82,6 @@ export class LinuxRunner implements Runner {
       ...ENFORCES,
       ...(tier === 'isolated' ? ['resource_limits.max_disk_mb'] : []),
     ]);
-    process.on('exit', this.#onExit);
   }
 
   unsuited(target: ResolvedTarget, confinement: Confinement): Shortfall | null {
@@ -100,13 +97,18 @@ export class LinuxRunner implements Runner {
   }
 
   async run(job: Job): Promise<RunReport> {
+    return runInScratch([], (scratch) => this.#runIn(scratch, job));
+  }
+
+  async #runIn(scratch: string, job: Job): Promise<RunReport> {
     let holdings: Holdings | null = null;
     try {
-      holdings = await this.#acquire(job);
+      holdings = await this.#acquire(job, scratch);
       const { tier } = this;
       const plan = planLinuxCall({
         ...holdings,
         job,
+        scratch,
         tier,
         host: this.#host,
         protectedPaths: this.#protectedPaths,
@@ -116,7 +118,7 @@ export class LinuxRunner implements Runner {
       return await superviseProcess({ ...plan, contain }, job, this.#live);
     } catch (cause) {
       if (!isEnforceError(cause)) throw cause;
-      return emptyReport(unavailable(cause.message));
+      return emptyReport(unavailable(cause.message), []);
     } finally {
       await this.#release(holdings);
     }
@@ -124,14 +126,13 @@ export class LinuxRunner implements Runner {
 
   /** The enforcer has stopped its calls before; nothing is left to wait for. */
   async close(): Promise<void> {
-    this.#onExit();
-    process.off('exit', this.#onExit);
+    for (const pid of this.#live) signalGroup(pid);
+    this.#unguard();
   }
 
-  async #acquire(job: Job): Promise<Holdings> {
+  async #acquire(job: Job, scratch: string): Promise<Holdings> {
     const { cgroups, identities } = this.#host;
     const { limits } = job.confinement;
-    const scratch = await createScratch(tmpdir());
     const uid = identities?.take() ?? null;
     let cgroup: CallCgroup | null = null;
     let egress: EgressProxy | null = null;
@@ -140,9 +141,9 @@ export class LinuxRunner implements Runner {
       egress = await startEgress(job, scratch, this.#resolution);
       // At `isolated` the folder stays the supervisor's: it holds the socket, and a tmpfs lies over it.
       if (uid !== null && this.tier === 'hardened') await chown(scratch, uid, uid);
-      return { scratch, uid, cgroup, egress };
+      return { uid, cgroup, egress };
     } catch (cause) {
-      await this.#release({ scratch, uid, cgroup, egress });
+      await this.#release({ uid, cgroup, egress });
       throw cause;
     }
   }
@@ -164,10 +165,9 @@ export class LinuxRunner implements Runner {
 
   async #release(holdings: Holdings | null): Promise<void> {
     if (holdings === null) return;
-    const { scratch, uid, cgroup, egress } = holdings;
+    const { uid, cgroup, egress } = holdings;
     await egress?.close();
     await cgroup?.remove();
-    await removeScratch(scratch);
     if (uid !== null) this.#host.identities?.release(uid);
   }
 }

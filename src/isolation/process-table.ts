@@ -10,13 +10,21 @@ export interface ProcessEntry {
   readonly startedAt: string;
   /** Dead, and only waiting for its parent to read its exit code. */
   readonly isZombie: boolean;
+  /** CPU time of children that ended and were waited for. Zero where the system does not say. */
+  readonly endedChildrenCpuMs: number;
 }
+
+/** Linux counts CPU time for user space in these (USER_HZ) on every architecture. */
+const MS_PER_TICK = 10;
 
 const PS_BYTES_MAX = 16 * 1024 * 1024;
 
 /**
  * Every process of the machine, in one sweep: from `/proc` on Linux, from `ps` elsewhere. Empty
  * where neither exists (Windows); then only the process itself and tree-kill are left.
+ *
+ * @throws the system's error when `/proc` cannot be read (no descriptor is free): what was not seen
+ *   must not pass for what is not there
  */
 export async function readProcessTable(): Promise<readonly ProcessEntry[]> {
   return process.platform === 'linux' ? readProc() : readPs();
@@ -45,7 +53,8 @@ function readProcEntry(pid: string): ProcessEntry | null {
  * One line of `/proc/<pid>/stat`. The command name is chosen by the process and may hold spaces and
  * parentheses: the fields are counted from the last one.
  *
- * @see proc_pid_stat(5): after the name: state, ppid, pgrp, … starttime is field 22
+ * @see proc_pid_stat(5): after the name: state, ppid, pgrp, … cutime and cstime are fields 16 and 17,
+ *   starttime is field 22
  */
 export function parseProcStat(text: string): ProcessEntry | null {
   const pid = Number.parseInt(text, 10);
@@ -59,6 +68,7 @@ export function parseProcStat(text: string): ProcessEntry | null {
     groupId: Number(groupId),
     startedAt,
     isZombie: state === 'Z' || state === 'X',
+    endedChildrenCpuMs: (Number(fields[13]) + Number(fields[14])) * MS_PER_TICK,
   };
 }
 
@@ -83,6 +93,7 @@ export function parsePsLine(line: string): readonly ProcessEntry[] {
       groupId: Number(groupId),
       startedAt: '',
       isZombie: state.startsWith('Z'),
+      endedChildrenCpuMs: 0,
     },
   ];
 }

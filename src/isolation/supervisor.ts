@@ -17,7 +17,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LimitKind } from '../call.ts';
 import { ABORT_GRACE_MS, CallTimers } from './call-timers.ts';
-import { CapturedOutput } from './captured-output.ts';
+import { type CapturedOutput, captureStream } from './captured-output.ts';
 import { type Child, type ChildExit, drainChild, startChild } from './child.ts';
 import { killTree, terminateGroup } from './kill-tree.ts';
 import type { LaunchPlan } from './launch-plan.ts';
@@ -26,8 +26,8 @@ import { decodeLaunchReport } from './launcher-report.ts';
 import type { LimitWatch } from './limit-watch.ts';
 import { readProcessTable } from './process-table.ts';
 import { ProcessTree } from './process-tree.ts';
-import { classifyExit, commandEnd, limitEnd, stopEnd } from './run-end.ts';
-import { emptyReport, type Job, type RunEnd, type RunReport, type StopReason } from './runner.ts';
+import { classifyExit, commandEnd, emptyReport, limitEnd, stopEnd } from './run-end.ts';
+import type { Job, RunEnd, RunReport, StopReason } from './runner.ts';
 import { type ChannelListener, WorkerChannel } from './worker-channel.ts';
 
 /** After the kill, this long for the exit code to arrive. */
@@ -49,8 +49,12 @@ export async function superviseProcess(
   job: Job,
   live: Set<number>,
 ): Promise<RunReport> {
+  const { layers, profileDigest } = plan;
+  if (job.stop.aborted) {
+    return emptyReport(stopEnd(job.stop.reason as StopReason), layers, profileDigest);
+  }
   const child = await startChild(plan);
-  if ('cause' in child) return emptyReport(notStarted(child.cause), plan);
+  if ('cause' in child) return emptyReport(notStarted(child.cause), layers, profileDigest);
   live.add(child.pid);
   const supervision = new Supervision(plan, job, child);
   await supervision.ended;
@@ -89,11 +93,14 @@ class Supervision {
       this.#announceEnd = resolve;
     });
     const onOverflow = (): void => this.#breach('output');
-    this.#stdout = new CapturedOutput(child.stdout, this.#outputBytesMax, onOverflow);
-    this.#stderr = new CapturedOutput(child.stderr, this.#outputBytesMax, onOverflow);
+    this.#stdout = captureStream(child.stdout, this.#outputBytesMax, onOverflow);
+    this.#stderr = captureStream(child.stderr, this.#outputBytesMax, onOverflow);
     this.#channel = this.#connect();
     this.#tree = new ProcessTree(child.pid, readProcessTable);
-    this.#watch = plan.watch(this.#tree, (limit) => this.#breach(limit));
+    this.#watch = plan.watch(this.#tree, {
+      breach: (limit) => this.#breach(limit),
+      blind: (cause) => this.#settle(notWatched(cause)),
+    });
     this.#launch();
     this.#watchTime();
     void child.exited.then((exit) => {
@@ -121,7 +128,7 @@ class Supervision {
     // A worker that gave its result is ended by us: how it exits says nothing.
     const isWorkerResult = this.#channel !== null && end.status === 'ok';
     return {
-      ...emptyReport(end, this.#plan),
+      ...emptyReport(end, this.#plan.layers, this.#plan.profileDigest),
       ...this.#watch.peaks,
       limitsHit: this.#watch.limitsHit,
       stdout: isCommandResult ? '' : this.#stdout.text(),
@@ -149,10 +156,14 @@ class Supervision {
     }
     const { callId, onLog, onProgress } = this.#job;
     const listener: ChannelListener = {
-      ready: () => channel.sendText(startMessage(this.#job, this.#outputBytesMax)),
+      ready: () => {
+        // A call that was stopped while its worker started never begins.
+        if (this.#end === null) channel.sendText(startMessage(this.#job, this.#outputBytesMax));
+      },
       refused: (message) => this.#settle(notConfined(message)),
       log: (message) => onLog?.(message),
       progress: (done, total) => onProgress?.(done, total),
+      overflow: () => this.#breach('output'),
       result: (value, bytes) => {
         this.#resultBytes = bytes;
         this.#settle({ status: 'ok', value });
@@ -256,5 +267,14 @@ function notConfined(message: string): RunEnd {
     status: 'isolation-unavailable',
     code: 'ENF_ISOLATION_UNAVAILABLE',
     message: `the worker is not confined as asked: ${message}`,
+  };
+}
+
+function notWatched(cause: unknown): RunEnd {
+  const code = (cause as NodeJS.ErrnoException).code ?? 'unknown error';
+  return {
+    status: 'crashed',
+    code: 'ENF_INTERNAL',
+    message: `the limits could no longer be watched (${code}), so the call was ended`,
   };
 }
