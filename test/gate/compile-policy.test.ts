@@ -67,6 +67,7 @@ test('redaction is on unless it is switched off', async () => {
     categories: ['email', 'phone', 'ssn', 'credit_card', 'ip_address'],
     strategy: 'placeholder',
     direction: 'both',
+    exempt: [],
   });
   expect(redaction.secret_detection).toEqual({ enabled: true, categories: 'all' });
   const off = (await compiled({ pii_redaction: { enabled: false } })).rulesFor('x');
