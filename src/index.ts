@@ -52,8 +52,15 @@ export {
   ToolError,
   WorkerError,
 } from './errors.ts';
+export type { CustomRule } from './gate/index.ts';
 export type { Trust } from './isolation/index.ts';
-export { type LoadPolicyOptions, loadPolicy, type Policy } from './policy/index.ts';
+export {
+  type LoadPolicyOptions,
+  loadPolicy,
+  mergePolicies,
+  type Policy,
+  policyJsonSchema,
+} from './policy/index.ts';
 export {
   createRedactor,
   detect,

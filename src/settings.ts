@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { parseDocument } from 'yaml';
@@ -13,6 +13,8 @@ export interface Settings {
   readonly auditDurability: 'queue' | 'os' | 'disk';
   /** The kill switch file and shared counters; null: this process alone. */
   readonly stateDir: string | null;
+  /** The operator's floor under every policy; null: none. */
+  readonly basePolicy: string | null;
   readonly logLevel: LogLevel;
 }
 
@@ -35,8 +37,13 @@ const settingsSchema = z.strictObject({
   audit_enabled: flag.optional(),
   audit_durability: z.enum(['queue', 'os', 'disk']).optional(),
   state_dir: z.string().min(1).optional(),
+  base_policy: z.string().min(1).optional(),
   log_level: z.enum(LOG_LEVELS).optional(),
 });
+
+const PATH_SETTINGS = ['audit_path', 'state_dir', 'base_policy'] as const;
+/** Holds for every user of a machine whose administrator put it there. */
+const SYSTEM_BASE_POLICY = '/etc/enforcecore/base.yaml';
 
 /** Names of all settings, as the config file spells them. */
 export const SETTING_NAMES: readonly string[] = Object.keys(settingsSchema.shape);
@@ -65,6 +72,7 @@ export async function loadSettings(sources: SettingsSources): Promise<Settings> 
     auditEnabled: written.audit_enabled ?? true,
     auditDurability: written.audit_durability ?? 'os',
     stateDir: written.state_dir ?? null,
+    basePolicy: written.base_policy ?? (await systemBasePolicy()),
     logLevel: written.log_level ?? 'silent',
   };
 }
@@ -73,6 +81,17 @@ export async function loadSettings(sources: SettingsSources): Promise<Settings> 
 function stateHome(env: SettingsSources['env']): string {
   const given = env['XDG_STATE_HOME'];
   return given?.startsWith('/') ? given : join(homedir(), '.local', 'state');
+}
+
+/** Only a file of root's that nobody else may write is the administrator's word. */
+async function systemBasePolicy(): Promise<string | null> {
+  const facts = await stat(SYSTEM_BASE_POLICY).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT' || cause.code === 'ENOTDIR') return null;
+    throw invalid(`\`${SYSTEM_BASE_POLICY}\` cannot be looked at (${cause.code})`, cause);
+  });
+  if (facts === null) return null;
+  if (facts.isFile() && facts.uid === 0 && (facts.mode & 0o022) === 0) return SYSTEM_BASE_POLICY;
+  throw invalid(`\`${SYSTEM_BASE_POLICY}\` must be a file of root that nobody else may write`);
 }
 
 function readEnvironment({ env, cwd }: SettingsSources): Written {
@@ -110,12 +129,11 @@ function parse(values: unknown, folder: string, nameOf: (key: string) => string)
     const issues = parsed.error.issues.map((issue) => describe(issue, nameOf));
     throw invalid(issues.join('; '));
   }
-  const { audit_path: auditPath, state_dir: stateDir, ...rest } = parsed.data;
-  return {
-    ...rest,
-    ...(auditPath === undefined ? {} : { audit_path: resolve(folder, auditPath) }),
-    ...(stateDir === undefined ? {} : { state_dir: resolve(folder, stateDir) }),
-  };
+  const paths = PATH_SETTINGS.flatMap((name) => {
+    const path = parsed.data[name];
+    return path === undefined ? [] : [[name, resolve(folder, path)] as const];
+  });
+  return { ...parsed.data, ...Object.fromEntries(paths) };
 }
 
 function describe(issue: z.core.$ZodIssue, nameOf: (key: string) => string): string {

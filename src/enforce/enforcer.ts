@@ -6,7 +6,13 @@ import { type Logger, pino } from 'pino';
 import { type AuditTrail, openTrail, type TrailOptions } from '../audit/index.ts';
 import type { CallContext, Json, Outcome, ToolTarget } from '../call.ts';
 import { AuditError, EnforceError } from '../errors.ts';
-import { type CompiledPolicy, compilePolicy, foldToolName, type ToolRules } from '../gate/index.ts';
+import {
+  type CompiledPolicy,
+  type CustomRule,
+  compilePolicy,
+  foldToolName,
+  type ToolRules,
+} from '../gate/index.ts';
 import {
   defaultToolName,
   FunctionRunner,
@@ -46,6 +52,8 @@ export interface EnforcerOptions {
   readonly audit?: false | TrailOptions;
   /** Patterns of the program's own, redacted in every call. */
   readonly patterns?: PatternRegistry;
+  /** Checks written in code. They only deny, and a throw denies. */
+  readonly rules?: readonly CustomRule[];
   /** Counters of rates, budgets and concurrency. Default: this process's memory. */
   readonly store?: StateStore;
   /** Default: silent. */
@@ -104,7 +112,8 @@ export interface Enforcer extends AsyncDisposable {
 export async function createEnforcer(options: EnforcerOptions = {}): Promise<Enforcer> {
   const sources = { env: process.env, cwd: process.cwd() };
   const settings = options.settings ?? (await loadSettings(sources));
-  const policy = await policyFrom(options.policy);
+  const base = settings.basePolicy;
+  const policy = await policyFrom(options.policy, base);
   const trail = await openAudit(policy, settings, options.audit);
   await sweepScratch(tmpdir(), isAlive);
   const { stateDir } = settings;
@@ -113,6 +122,8 @@ export async function createEnforcer(options: EnforcerOptions = {}): Promise<Enf
     policy,
     trail,
     patterns: options.patterns,
+    rules: options.rules ?? [],
+    base,
     store: options.store ?? memoryStore(),
     logger: options.logger ?? pino({ level: 'silent' }),
     killSwitch: createKillSwitch(killFile),
@@ -120,9 +131,15 @@ export async function createEnforcer(options: EnforcerOptions = {}): Promise<Enf
   });
 }
 
-async function policyFrom(source: string | object | undefined): Promise<Policy> {
-  if (source === undefined) return loadPolicy(shippedDefault());
-  return isPolicy(source) ? source : loadPolicy(source);
+/** The operator's floor is put under every policy, also under one that was loaded without it. */
+async function policyFrom(
+  source: string | object | undefined,
+  base: string | null,
+): Promise<Policy> {
+  const options = base === null ? {} : { base };
+  if (source === undefined) return loadPolicy(shippedDefault(), options);
+  if (!isPolicy(source)) return loadPolicy(source, options);
+  return base === null ? source : loadPolicy(source.document, options);
 }
 
 function isPolicy(source: string | object): source is Policy {
@@ -165,6 +182,8 @@ interface EnforcerParts {
   readonly policy: Policy;
   readonly trail: AuditTrail | null;
   readonly patterns: PatternRegistry | undefined;
+  readonly rules: readonly CustomRule[];
+  readonly base: string | null;
   readonly store: StateStore;
   readonly logger: Logger;
   readonly killSwitch: KillSwitch;
@@ -181,6 +200,8 @@ class CallEnforcer implements Enforcer {
   readonly killSwitch: KillSwitch;
   readonly #parts: EnforcementParts;
   readonly #patterns: PatternRegistry | undefined;
+  readonly #rules: readonly CustomRule[];
+  readonly #base: string | null;
   readonly #tiers: HostTiers;
   readonly #running = new Map<AbortController, Promise<unknown>>();
   readonly #surrounding: AsyncLocalStorage<Surrounding> = new AsyncLocalStorage();
@@ -188,15 +209,19 @@ class CallEnforcer implements Enforcer {
   #compiled: CompiledPolicy;
   #closing: Promise<void> | null = null;
 
-  constructor({ policy, trail, patterns, store, logger, killSwitch, tiers }: EnforcerParts) {
+  constructor(made: EnforcerParts) {
+    const { policy, trail, patterns, store, logger, killSwitch, tiers } = made;
     this.killSwitch = killSwitch;
     this.#patterns = patterns;
     this.#tiers = tiers;
-    this.#compiled = compilePolicy(policy);
+    this.#rules = made.rules;
+    this.#base = made.base;
+    this.#compiled = compilePolicy(policy, { rules: made.rules });
     const clock = (): number => performance.now();
     this.#parts = {
       compiled: this.#compiled,
       redactorFor: this.#redactors(),
+      secretFinder: createRedactor({ secret_detection: { categories: 'all' } }),
       histories: createSessionHistories(foldToolName),
       ledger: createLedger({ store, clock }),
       killSwitch,
@@ -263,7 +288,8 @@ class CallEnforcer implements Enforcer {
   }
 
   async reload(source: string | object): Promise<void> {
-    this.#compiled = compilePolicy(await policyFrom(source));
+    const policy = await policyFrom(source, this.#base);
+    this.#compiled = compilePolicy(policy, { rules: this.#rules });
   }
 
   close({ graceMs = 5000 }: { readonly graceMs?: number } = {}): Promise<void> {

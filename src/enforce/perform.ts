@@ -1,4 +1,4 @@
-import type { Confinement, IsolationReport, Usage } from '../call.ts';
+import type { Confinement, IsolationReport, Reason, Usage } from '../call.ts';
 import type { ToolRules } from '../gate/index.ts';
 import {
   chooseRunner,
@@ -12,6 +12,7 @@ import type { Redactor } from '../redaction/index.ts';
 import { EgressLog } from './egress-log.ts';
 import type { IdentifiedCall } from './identify.ts';
 import { auditFailure, denial, type FinalEnd, failure } from './outcome.ts';
+import { outputReasons } from './output-rules.ts';
 import type { CallRequest, EnforcementParts } from './parts.ts';
 import { type Counts, isTooLarge, type RedactedOutput, redactOutput } from './redact-call.ts';
 
@@ -25,6 +26,8 @@ export interface Performance {
   readonly outputCounts: Counts;
   readonly limitsHit: readonly string[];
   readonly exit: RunReport['exit'];
+  /** What the output rules had against it; with `on_violation: log` it was passed on all the same. */
+  readonly reasons: readonly Reason[];
   /** False: nothing was started. */
   readonly isRun: boolean;
 }
@@ -49,6 +52,7 @@ export function notPerformed(end: FinalEnd): Performance {
     outputCounts: {},
     limitsHit: [],
     exit: null,
+    reasons: [],
     isRun: false,
   };
 }
@@ -62,6 +66,8 @@ export interface AdmittedCall {
   readonly rules: ToolRules;
   readonly redactor: Redactor;
   readonly admittedAt: number;
+  /** What the policy says a call costs. */
+  readonly costUsd: number;
 }
 
 /** Runs an admitted call where the policy wants it run, and redacts what comes back. */
@@ -85,11 +91,13 @@ export async function perform(
   const report = await runner.run({ ...jobOf(parts, admitted, call.target), onEgress });
   const unwritten = await egress.firstFailure();
   const output = redactOutput(report, redactor, rules);
+  const reasons = outputReasons(parts, call.tool, report);
+  const refusals = rules.onViolation === 'log' ? output.refusals : [...output.refusals, ...reasons];
   const { layers, profileDigest, cpuMs, peakMemoryBytes, outputBytes, limitsHit, exit } = report;
   return {
     end:
       unwritten === undefined
-        ? finalEnd(call.tool, output, confinement)
+        ? finalEnd(call.tool, { ...output, refusals }, confinement)
         : auditFailure(call.tool, unwritten, true),
     isolation: { tier: runner.tier, layers, profileDigest, unenforced },
     usage: {
@@ -97,13 +105,14 @@ export async function perform(
       cpuMs: Math.round(cpuMs),
       peakMemoryBytes,
       outputBytes,
-      costUsd: 0,
+      costUsd: admitted.costUsd,
     },
-    stdout: output.stdout,
-    stderr: output.stderr,
+    stdout: refusals.length > 0 ? '' : output.stdout,
+    stderr: refusals.length > 0 ? '' : output.stderr,
     outputCounts: output.counts,
     limitsHit,
     exit,
+    reasons,
     isRun: true,
   };
 }
