@@ -47,10 +47,9 @@ function secretStart(text: string, from: number, end: number): number {
 }
 
 function isTemplate(secret: string): boolean {
-  return (
-    /^(?:\*+|x{3,}|\.{3}|<.*|\$.*|\{.*|%\w+%|\[.*)$/i.test(secret) ||
-    (secret.length > 12 && isPlaceholder(secret))
-  );
+  if (/^(?:x{3,}|\.{3}|<.*|\$.*|\{.*|%\w+%|\[.*)$/i.test(secret)) return true;
+  const isMask = secret.includes('*') && !/[^\W_]/.test(secret);
+  return isMask || (secret.length > 12 && isPlaceholder(secret));
 }
 
 /** `user:password@localhost`: words for words, on a host that is nobody's. */
