@@ -135,7 +135,9 @@ function gapBefore(text: string, keyword: number, rest: string): string | undefi
 function bareValue(rest: string): string {
   const bare = BARE.exec(rest)?.[0] ?? '';
   if (/[([]/.test(rest[bare.length] ?? '')) return '';
-  return bare.replace(/[.:!?]+$/, '');
+  let end = bare.length;
+  while (end > 0 && '.:!?'.includes(bare[end - 1] as string)) end -= 1;
+  return bare.slice(0, end);
 }
 
 function categoryOf({ name, value, isQuoted }: Assignment): SecretCategory | null {
