@@ -8,12 +8,18 @@ import {
 } from './categories.ts';
 import type { Finding } from './finding.ts';
 import { PatternRegistry } from './pattern-registry.ts';
-import { type ArgumentKind, type ReplacementRule, replacementFor } from './replacement.ts';
+import { scanThroughRemovals } from './removals.ts';
+import {
+  type ArgumentKind,
+  type ReplacementRule,
+  replaceFindings,
+  replacementFor,
+} from './replacement.ts';
 import type { RedactionRules, SecretRules } from './rules.ts';
 import { createScanner, piiDetectors, type Scanner, secretDetectors } from './scanner.ts';
 import { scanInSegments } from './segments.ts';
 import { RedactionStream } from './stream.ts';
-import { type Entity, type Place, type RedactedText, Walk } from './structure/walk.ts';
+import { type Entity, type Place, Walk } from './structure/walk.ts';
 
 /** Which way a value goes: to the tool, or back from it. */
 export type Direction = 'input' | 'output';
@@ -64,34 +70,34 @@ export function createRedactor(
   options: { readonly patterns?: PatternRegistry } = {},
 ): Redactor {
   const plan = planFor(rules, options.patterns);
-  const redactText = (text: string, direction: Direction, place: Place) =>
-    replaceAll(text, plan, direction, place);
+  const findFor = (direction: Direction) => (text: string, place: Place) =>
+    scanInSegments(scannerFor(plan, direction, place.isExempt), { text, hint: place.hint });
+  const replace = ({ category }: Finding, matched: string, { kind }: Place) =>
+    replacementFor(category, matched, ruleFor(plan, category), kind);
   return {
     redact: (value, { direction = 'output', kinds = {}, root = '' } = {}) => {
       const placeOf = placing(kinds, plan.exempt);
-      const walk = new Walk({
-        redactText: (text, place) => redactText(text, direction, place),
-        placeOf,
-      });
-      const top = { path: '', hint: '', kind: 'data', isExempt: false, depth: -1 } as const;
-      const redacted = walk.value(value, placeOf(top, root, ''));
+      const walk = new Walk({ find: findFor(direction), replace, placeOf });
+      const redacted = walk.value(value, placeOf(ABOVE, root, ''));
       return resultOf(redacted as typeof value, walk.entities);
     },
     redactText: (text, { direction = 'output' } = {}) => {
-      const { text: value, findings } = redactText(text, direction, TEXT);
+      const findings = findFor(direction)(text, TEXT);
+      const value = replaceFindings(text, findings, (one, matched) => replace(one, matched, TEXT));
       return resultOf(value, findings.map(atTop));
     },
-    detect: (text, { direction = 'output' } = {}) =>
-      scanInSegments(scannerFor(plan, direction, false), { text, hint: '' }).map(atTop),
+    detect: (text, { direction = 'output' } = {}) => findFor(direction)(text, TEXT).map(atTop),
     stream: ({ direction = 'output' } = {}) =>
-      new RedactionStream(scannerFor(plan, direction, false), ({ category }, matched) =>
-        replacementFor(category, matched, ruleFor(plan, category), 'data'),
+      new RedactionStream(scannerFor(plan, direction, false), (finding, matched) =>
+        replace(finding, matched, TEXT),
       ),
   };
 }
 
 /** A text that is not part of a structure. */
 const TEXT: Place = { path: '', hint: '', kind: 'data', isExempt: false, depth: 0 };
+/** Above the root of a structure. */
+const ABOVE: Place = { ...TEXT, depth: -1 };
 
 interface Plan {
   readonly input: Scanner;
@@ -118,21 +124,21 @@ function planFor(rules: RedactionRules, registry: PatternRegistry | undefined): 
     ...patterns.map((pattern) => pattern.detect),
     ...secretDetectors(secretCategories),
   ];
-  const scanner = (categories: readonly PiiCategory[]) =>
-    createScanner([...always, ...piiDetectors(categories)]);
+  const secretRule = { strategy: secrets?.strategy ?? 'placeholder', salt: pii?.salt } as const;
   const own = { strategy: pii?.strategy ?? 'placeholder', salt: pii?.salt } as const;
+  const replacements = new Map<string, ReplacementRule>([
+    ...SECRET_CATEGORIES.map((category) => [category, secretRule] as const),
+    ...PII_CATEGORIES.map((category) => [category, own] as const),
+    ...patterns.map(({ name, placeholder }) => [name, { ...own, placeholder }] as const),
+  ]);
+  const isRemoved = (category: string) => replacements.get(category)?.strategy === 'remove';
+  const scanner = (categories: readonly PiiCategory[]) =>
+    scanThroughRemovals(createScanner([...always, ...piiDetectors(categories)]), isRemoved);
   return {
     input: scanner(direction === 'output' ? [] : piiCategories),
     output: scanner(direction === 'input' ? [] : piiCategories),
     exemptScanner: scanner([]),
-    replacements: new Map<string, ReplacementRule>([
-      ...SECRET_CATEGORIES.map(
-        (category) =>
-          [category, { strategy: secrets?.strategy ?? 'placeholder', salt: pii?.salt }] as const,
-      ),
-      ...PII_CATEGORIES.map((category) => [category, own] as const),
-      ...patterns.map(({ name, placeholder }) => [name, { ...own, placeholder }] as const),
-    ]),
+    replacements,
     exempt: pii?.exempt ?? [],
   };
 }
@@ -166,21 +172,6 @@ function scannerFor(plan: Plan, direction: Direction, isExempt: boolean): Scanne
 
 function ruleFor(plan: Plan, category: string): ReplacementRule {
   return plan.replacements.get(category) ?? { strategy: 'placeholder' };
-}
-
-function replaceAll(text: string, plan: Plan, direction: Direction, place: Place): RedactedText {
-  const scan = scannerFor(plan, direction, place.isExempt);
-  const findings = scanInSegments(scan, { text, hint: place.hint });
-  if (findings.length === 0) return { text, findings };
-  let redacted = '';
-  let from = 0;
-  for (const { category, start, end } of findings) {
-    const matched = text.slice(start, end);
-    redacted += text.slice(from, start);
-    redacted += replacementFor(category, matched, ruleFor(plan, category), place.kind);
-    from = end;
-  }
-  return { text: redacted + text.slice(from), findings };
 }
 
 function placing(

@@ -40,9 +40,10 @@ const ISSUERS: readonly (readonly [first: number, last: number, lengths: readonl
 ];
 
 /** How printed cards group their digits; a last group may follow the usual four by four. */
-const LAYOUTS: readonly RegExp[] = [/^4444[123]?$/, /^465$/, /^464$/, /^444[123]$/];
+const LAYOUTS: readonly RegExp[] = [/^4444[123]?$/, /^465$/, /^464$/, /^444[123]$/, /^1{13,19}$/];
 const DIGITS_MIN = 12;
 const DIGITS_MAX = 19;
+const GROUPS_MAX = 8;
 const CARD_WORDS =
   /card|visa|mastercard|amex|maestro|kreditkarte|carte|tarjeta|carta|\bpan\b|\bcc\b/;
 
@@ -53,13 +54,22 @@ const CARD_WORDS =
  */
 export function endOfCard(source: Source, row: DigitRow, from: number): number {
   if (isGluedBefore(row, from)) return from;
+  const limit = size(row, from) === 1 ? endOfSingles(row, from) : from + GROUPS_MAX;
   let digits = 0;
-  for (let to = from; to < row.length && digits < DIGITS_MAX; to += 1) {
+  for (let to = from; to < Math.min(limit, row.length) && digits < DIGITS_MAX; to += 1) {
     digits += (row.ends[to] as number) - (row.starts[to] as number);
     if (digits < DIGITS_MIN || digits > DIGITS_MAX || isGluedAfter(row, to)) continue;
     if (isCard(source, row, from, to)) return to + 1;
   }
   return from;
+}
+
+/** `4 1 1 1 …`: a row of single digits counts as a whole, from its first one. */
+function endOfSingles(row: DigitRow, from: number): number {
+  if (from > 0 && size(row, from - 1) === 1) return from;
+  let to = from;
+  while (to < row.length && to - from <= DIGITS_MAX && size(row, to) === 1) to += 1;
+  return to - from > DIGITS_MAX ? from : to;
 }
 
 function isCard(source: Source, row: DigitRow, from: number, to: number): boolean {

@@ -8,6 +8,8 @@ import type { DigitRow } from '../text/digit-rows.ts';
 const DIGITS_MIN = 7;
 const DIGITS_MAX = 15;
 const GROUPS_MAX = 8;
+/** A line of more groups than this is a table, whatever word stands before it. */
+const TABLE_MIN = 24;
 const EXTENSION_MAX = 24;
 const IBAN_MAX = 40;
 const CALLING_CODES: ReadonlySet<string> = new Set(
@@ -104,14 +106,16 @@ function endOfNational(source: Source, row: DigitRow, from: number, limit: numbe
   if (grouped > from) return grouped;
   const trunk = endOfTrunk(row, from, limit);
   if (trunk > from) return trunk;
-  return endByContext(source, row, from, limit);
+  return limit - from > TABLE_MIN ? from : endByContext(source, row, from, limit);
 }
 
 /** `DE89 3704 0044 0532 …`: the groups of an account number start with 0 by chance. */
 function isInIban(text: string, start: number): boolean {
   const before = text.charCodeAt(start - 2);
   if (!(isDigit(before) || (before >= 65 && before <= 90))) return false;
-  const groups = text.slice(Math.max(0, start - IBAN_MAX), start - 1).split(/[ -]/);
+  const near = text.slice(Math.max(0, start - IBAN_MAX), start - 1);
+  if (!/[A-Z]{2}\d/.test(near)) return false;
+  const groups = near.split(/[ -]/);
   for (let at = groups.length - 1; at >= 0; at -= 1) {
     const group = groups[at] as string;
     if (/^[A-Z]{2}\d{2}/.test(group)) return true;

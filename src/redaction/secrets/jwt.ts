@@ -26,7 +26,8 @@ export function findJwts({ text }: Source, found: Finding[]): void {
 /** The header is a JSON object that names an algorithm; unless encrypted, so is the payload. */
 function isJwt(token: string): boolean {
   const [header = '', payload = ''] = token.split('.').map((part) => decode(part));
-  if (!/^\{.*"(?:alg|typ|enc|kid)"\s*:.*\}\s*$/s.test(header)) return false;
+  if (!header.startsWith('{') || !header.trimEnd().endsWith('}')) return false;
+  if (!/"(?:alg|typ|enc|kid)"\s{0,8}:/.test(header)) return false;
   return header.includes('"enc"') || payload.trimStart().startsWith('{');
 }
 

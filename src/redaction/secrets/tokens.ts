@@ -87,18 +87,14 @@ function runsOn(text: string, end: number): boolean {
 }
 
 /**
- * Short prefixes and those of letters alone must start a word; a longer one with a sign, such as
- * `ghp_`, is seen inside one, too. A capital prefix may follow a small letter.
+ * A prefix of letters alone must start a word, but a capital one may follow a small letter; a
+ * longer prefix with a sign in it, such as `ghp_`, is seen inside a word, too.
  */
 function isWithinWord(text: string, start: number, prefix: string): boolean {
   const before = text.charCodeAt(start - 1);
   if (!isAlphanumeric(before)) return false;
-  if (
-    prefix.includes('_')
-      ? prefix.length >= 4
-      : /[^A-Za-z\d]/.test(prefix.slice(0, -1)) || prefix.length > 5
-  )
-    return false;
+  const hasSign = /[^A-Za-z\d]/.test(prefix.slice(0, -1));
+  if (hasSign || (prefix.endsWith('_') && prefix.length >= 4)) return false;
   const isSmall = before >= 97 && before <= 122;
   return !(isSmall && prefix.length >= 4 && prefix === prefix.toUpperCase());
 }
