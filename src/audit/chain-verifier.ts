@@ -1,5 +1,6 @@
+import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
-import { checkEntry } from './entry-check.ts';
+import { EntryCheck, type EntryFacts } from './entry-check.ts';
 import { EntryIds } from './entry-ids.ts';
 import type { Line, ReadResult } from './line-reader.ts';
 import { Frontier } from './merkle-tree.ts';
@@ -31,6 +32,7 @@ export class ChainVerifier {
   readonly retentions: RetentionFact[] = [];
   readonly #findings: Findings;
   readonly #watch: RootWatch;
+  readonly #check: EntryCheck;
   readonly #ids = new EntryIds();
   #tree: Frontier = Frontier.empty();
   #firstSegment: number | null = null;
@@ -46,6 +48,7 @@ export class ChainVerifier {
   /** What comes before the next header is not known: it is the first, or segments are missing. */
   #isGap = true;
   #hasHeader = false;
+  #isUtf8 = true;
   /** Bytes behind the last line of the segment before; its successor may account for them. */
   #torn: {
     readonly bytes: number;
@@ -55,6 +58,7 @@ export class ChainVerifier {
 
   constructor(findings: Findings, watch: RootWatch) {
     this.#findings = findings;
+    this.#check = new EntryCheck(findings);
     this.#watch = watch;
   }
 
@@ -117,7 +121,17 @@ export class ChainVerifier {
     }
   }
 
-  visit(line: Line): void {
+  /** Takes the lines of a batch, which share a buffer. */
+  visit(lines: readonly Line[]): void {
+    const [first] = lines;
+    const last = lines.at(-1);
+    if (first === undefined || last === undefined) return;
+    // One check for all of them costs less than one for each.
+    this.#isUtf8 = isUtf8(first.bytes.subarray(first.start, last.end));
+    for (const line of lines) this.#visit(line);
+  }
+
+  #visit(line: Line): void {
     this.#at(this.#segment?.name ?? null, line.number);
     if (!line.isWhole) {
       this.#visitTorn(line);
@@ -169,7 +183,7 @@ export class ChainVerifier {
     this.#checkBody(bytes, start, parts.bodyEnd);
     this.#claimedHash = entryHash === parts.entryHash ? null : parts.entryHash;
     this.#headHash = entryHash;
-    this.#tree.add(Buffer.from(entryHash, 'hex'));
+    this.#tree.addHex(entryHash);
     this.#watch.note(this.#tree);
   }
 
@@ -179,7 +193,7 @@ export class ChainVerifier {
   }
 
   #checkBody(bytes: Buffer, start: number, bodyEnd: number): void {
-    const facts = checkEntry(bytes, start, bodyEnd, this.#findings);
+    const facts = this.#readBody(bytes, start, bodyEnd);
     const expected = this.#seq;
     this.#seq += 1;
     if (facts === null) return;
@@ -195,6 +209,14 @@ export class ChainVerifier {
       this.#findings.problem('duplicate_entry_id', '`entry_id` was used before');
     }
     if (facts.type === 'retention') this.#visitRetention(bytes.toString('utf8', start, bodyEnd));
+  }
+
+  #readBody(bytes: Buffer, start: number, bodyEnd: number): EntryFacts | null {
+    if (this.#isUtf8 || isUtf8(bytes.subarray(start, bodyEnd))) {
+      return this.#check.check(bytes, start, bodyEnd);
+    }
+    this.#findings.problem('invalid_utf8', 'the line is not UTF-8');
+    return null;
   }
 
   #visitRetention(body: string): void {

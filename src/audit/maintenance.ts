@@ -1,6 +1,6 @@
-import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { join } from 'node:path';
+import type { DraftNames } from './abandoned-files.ts';
 import type { Checkpointer, Exclusive } from './checkpointer.ts';
 import type { RetiredSegment } from './entry.ts';
 import { type FileLayer, syncDirectory } from './file-layer.ts';
@@ -14,6 +14,7 @@ const CLOSED_MODE = 0o400;
 /** What looking after closed segments needs. */
 export interface MaintenanceParts {
   readonly directory: TrailDirectory;
+  readonly drafts: DraftNames;
   readonly files: FileLayer;
   readonly compress: boolean;
   readonly retainMs: number;
@@ -84,9 +85,9 @@ export class Maintenance {
 
   /** The plain file goes only when the compressed one was read back and is on the disk. */
   async #compressSegment({ name }: SegmentFile): Promise<void> {
-    const { directory, files } = this.#parts;
+    const { directory, drafts, files } = this.#parts;
     const plain = join(directory.path, name);
-    const draft = `${plain}.gz-${randomUUID()}.tmp`;
+    const draft = drafts.next(`${plain}.gz`);
     try {
       await compressFile(plain, draft);
       if ((await digestFile(draft, true)) !== (await digestFile(plain, false))) {
@@ -95,12 +96,15 @@ export class Maintenance {
       await this.#syncFile(draft);
       files.chmodSync(draft, CLOSED_MODE);
       files.renameSync(draft, `${plain}.gz`);
+      await syncDirectory(files, directory.path);
+      files.unlinkSync(plain);
     } catch (error) {
       if (files.statSync(draft) !== undefined) files.unlinkSync(draft);
+      // Another supervisor compressed it at the same time.
+      if (files.statSync(plain) === undefined && files.statSync(`${plain}.gz`) !== undefined)
+        return;
       throw error;
     }
-    await syncDirectory(files, directory.path);
-    if (files.statSync(plain) !== undefined) files.unlinkSync(plain);
   }
 
   async #syncFile(path: string): Promise<void> {

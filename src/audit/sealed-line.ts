@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { AuditError } from '../errors.ts';
+import { hasBytes } from './canonical-scan.ts';
 import { Frontier } from './merkle-tree.ts';
 
 /** A whole line with its line feed; C2SP tlog-tiles bounds an entry to 16 bits. */
@@ -19,11 +20,11 @@ export const SEALING_BYTES: number = LINK_BYTES + SEAL_BYTES;
 
 const LEAF_PREFIX = 0x00;
 const CLOSE = 0x7d;
+const QUOTE = 0x22;
 const LINE_FEED = 0x0a;
 const LINK_TEXT = Buffer.from(LINK);
 const SEAL_TEXT = Buffer.from(SEAL);
 const END_TEXT = Buffer.from('"}');
-const HEX = /^[0-9a-f]{64}$/;
 
 /** One entry in its final form: the bytes that are stored, and what they hash to. */
 export interface SealedEntry {
@@ -60,7 +61,7 @@ export class TrailHead {
 
   /** Takes over an entry that is in the trail. */
   advance(entryHash: string): void {
-    this.#frontier.add(Buffer.from(entryHash, 'hex'));
+    this.#frontier.addHex(entryHash);
     this.#headHash = entryHash;
   }
 
@@ -107,7 +108,9 @@ function writeHash(bytes: Buffer, at: number, text: Buffer, hex: string): number
 
 /** A stored line taken apart at its fixed offsets. */
 export interface LineParts {
+  /** 64 characters, which are hex digits when they equal a hash. */
   readonly entryHash: string;
+  /** 64 characters, which are hex digits when they equal a hash. */
   readonly previousHash: string;
   /** Offset behind the last member of the body, where the chain link begins. */
   readonly bodyEnd: number;
@@ -133,9 +136,9 @@ export function splitLine(bytes: Buffer, start: number, end: number): LineParts 
 
 function readHash(bytes: Buffer, at: number, text: Buffer): string | null {
   const hashAt = at + text.length;
-  if (text.compare(bytes, at, hashAt) !== 0 || bytes[hashAt + HEX_CHARS] !== 0x22) return null;
-  const hex = bytes.toString('latin1', hashAt, hashAt + HEX_CHARS);
-  return HEX.test(hex) ? hex : null;
+  const hashEnd = hashAt + HEX_CHARS;
+  if (!hasBytes(bytes, at, hashAt, text) || bytes[hashEnd] !== QUOTE) return null;
+  return bytes.toString('latin1', hashAt, hashEnd);
 }
 
 /**

@@ -24,6 +24,7 @@ import { entryBody } from './stored-entry.ts';
 /** Mode of a segment that takes no more entries; other supervisors see it at their next append. */
 const CLOSED_MODE = 0o400;
 const OWNER_WRITE = 0o200;
+const MODE_BITS = 0o7777;
 const READ_BYTES = 1024 * 1024;
 const LINE_FEED = 0x0a;
 const { O_APPEND, O_CREAT, O_EXCL, O_RDWR } = constants;
@@ -67,6 +68,8 @@ export class TrailDirectory {
   #startedMs = 0;
   /** Bytes of whole entries in the newest segment; what lies behind them is torn. */
   #offset = 0;
+  /** The file has the append-only attribute: it can be neither cut nor marked as closed. */
+  #isAppendOnly = false;
   /** A write was begun and did not end well. */
   #isTorn = false;
 
@@ -139,7 +142,7 @@ export class TrailDirectory {
   follow(): FollowResult {
     if (this.#fd === -1) return this.#resume();
     const facts = this.#files.statSync(this.#segmentPath());
-    if (facts !== undefined && isSameFile(facts, this.#facts) && isOpen(facts)) {
+    if (facts !== undefined && isSameFile(facts, this.#facts) && this.#isNewest(facts)) {
       return facts.size === this.#offset ? FOLLOWED : this.#catchUp(facts.size);
     }
     return this.#resume();
@@ -190,7 +193,7 @@ export class TrailDirectory {
   async startSegment(facts: SegmentFacts, torn?: TornBytes): Promise<void> {
     if (this.#fd !== -1) {
       await this.#files.fdatasync(this.#fd);
-      this.#files.fchmodSync(this.#fd, CLOSED_MODE);
+      if (!this.#isAppendOnly) this.#files.fchmodSync(this.#fd, CLOSED_MODE);
       this.close();
     }
     const number = this.#number + 1;
@@ -208,12 +211,29 @@ export class TrailDirectory {
     this.#headerLine = header.line.toString('utf8', 0, header.line.length - 1);
     this.#adopt(number, facts.origin, facts.vkey, this.#clock().getTime());
     this.#offset = header.line.length;
+    this.#isAppendOnly = false;
   }
 
   close(): void {
     if (this.#fd !== -1) this.#files.closeSync(this.#fd);
     this.#fd = -1;
     this.#facts = null;
+  }
+
+  #isNewest(facts: FileFacts): boolean {
+    if (!this.#isAppendOnly) return isOpen(facts);
+    return this.#files.statSync(join(this.path, segmentName(this.#number + 1))) === undefined;
+  }
+
+  /** chattr +a forbids changing the mode, even to what it is. */
+  #hasFixedMode({ mode }: FileFacts): boolean {
+    try {
+      this.#files.fchmodSync(this.#fd, mode & MODE_BITS);
+      return false;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EPERM') return true;
+      throw error;
+    }
   }
 
   /** INVARIANT: a segment gets its name only when its header is whole and on the disk. */
@@ -249,6 +269,7 @@ export class TrailDirectory {
       throw this.#brokenError(`\`${segmentName(number)}\` is not a regular file with one name`);
     }
     this.#fd = this.#files.openSync(path, O_RDWR | O_APPEND);
+    this.#isAppendOnly = this.#hasFixedMode(facts);
     this.#readHeader(number);
     this.#offset = 0;
     const followed = this.#catchUp(facts.size);
@@ -290,9 +311,9 @@ export class TrailDirectory {
       this.#takeLine(rest);
       return FOLLOWED;
     }
-    this.#files.ftruncateSync(this.#fd, this.#offset);
+    if (!this.#isAppendOnly) this.#files.ftruncateSync(this.#fd, this.#offset);
     const sha256 = createHash('sha256').update(rest).digest('hex');
-    return { needsSegment: false, torn: { bytes: rest.length, sha256 } };
+    return { needsSegment: this.#isAppendOnly, torn: { bytes: rest.length, sha256 } };
   }
 
   /** Reads whole lines up to `size`; returns the bytes behind the last line feed. */

@@ -2,6 +2,7 @@ import { constants, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AuditError } from '../errors.ts';
+import { OWNER_PREFIX } from './abandoned-files.ts';
 import { type FileLayer, writeFully } from './file-layer.ts';
 import { describeOwner, isGone, type LockOwner, parseOwner } from './lock-owner.ts';
 
@@ -11,7 +12,6 @@ export const LOCK_NAME = 'lock';
 export const TAKEOVER_NAME = 'lock-takeover';
 /** Asks a busy owner to pause between two batches. */
 const WANTED_NAME = 'lock-wanted';
-const OWNER_PREFIX = 'lock-owner-';
 const POLL_MS = 1;
 const POLL_MS_MAX = 16;
 
@@ -40,6 +40,11 @@ export class TrailLock {
     this.#wantedPath = join(directory, WANTED_NAME);
     this.#ownerPath = join(directory, `${OWNER_PREFIX}${this.#owner.token}`);
     this.#writeOwner();
+  }
+
+  /** Describes the supervisor that this lock is for. */
+  get owner(): LockOwner {
+    return this.#owner;
   }
 
   get isHeld(): boolean {
