@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync,
@@ -315,12 +315,18 @@ describe('a program under the launcher', () => {
 describe('the supervisor', () => {
   const alive = (pid: number) =>
     existsSync(`/proc/${pid}`) && !readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ');
+  const started: ChildProcess[] = [];
+  afterEach(() => {
+    for (const supervisor of started.splice(0)) supervisor.kill('SIGKILL');
+  });
+
   async function startSupervisor() {
     const tableFile = join(folder, 'table');
     const stub = resolve('test/fixtures/tools/supervisor.mjs');
     const supervisor = spawn(process.execPath, [stub, `/proc/self/fd/${6}`, tableFile], {
       stdio: ['pipe', 'pipe', 'ignore', 'ignore', 'ignore', 'ignore', launcher.descriptor],
     });
+    started.push(supervisor);
     const lines: string[] = [];
     supervisor.stdout?.on('data', (chunk: Buffer) => lines.push(...chunk.toString().split('\n')));
     await until(() => lines.filter(Boolean).length >= 1);
