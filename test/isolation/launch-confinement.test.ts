@@ -287,10 +287,22 @@ describe('a program under the launcher', () => {
     expect(limits).toMatchObject({
       'Max open files': expect.stringMatching(/^33 +33$/),
       'Max file size': expect.stringMatching(/^4096 +4096$/),
-      'Max cpu time': expect.stringMatching(/^9 +9$/),
+      'Max cpu time': expect.stringMatching(/^9 +10$/),
       'Max core file size': expect.stringMatching(/^1 +1$/),
     });
   });
+
+  test('is told by SIGXCPU that it used its CPU time, and cannot ignore it for long', async () => {
+    const rlimits = { nofile: 64, fsizeBytes: 4096, cpuSeconds: 1, core: 1 } as const;
+    const spin = (trap: string) =>
+      launch({
+        ...SH,
+        argv: ['/usr/bin/sh', '-c', `${trap} while :; do :; done`],
+        table: { rlimits },
+      });
+    const [plain, trapping] = await Promise.all([spin(''), spin("trap '' XCPU;")]);
+    expect([plain.signal, trapping.signal]).toEqual(['SIGXCPU', 'SIGKILL']);
+  }, 30_000);
 
   test('inherits nothing but its stdio and the frames', async () => {
     // What a careless parent leaves open: an index of stdio is inherited without close-on-exec.
