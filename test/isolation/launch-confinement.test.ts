@@ -209,6 +209,10 @@ describe('paths', () => {
         console.log(JSON.stringify({
           self: attempt(() => fs.readFileSync('/proc/self/status')),
           maps: attempt(() => fs.readFileSync('/proc/self/maps')),
+          statistics: attempt(() => fs.readFileSync('/proc/self/stat')),
+          connections: attempt(() => fs.readFileSync('/proc/self/net/tcp')),
+          sockets: attempt(() => fs.readFileSync('/proc/self/task/' + process.pid + '/net/unix')),
+          mounts: attempt(() => fs.readFileSync('/proc/self/mountinfo')),
           memory: attempt(() => fs.openSync('/proc/self/mem', 'r+')),
           oom: attempt(() => fs.writeFileSync('/proc/self/oom_score_adj', '0')),
           parent: attempt(() => fs.readFileSync('/proc/${parent}/environ')),
@@ -223,6 +227,10 @@ describe('paths', () => {
     expect(JSON.parse(stdout)).toEqual({
       self: 'ok',
       maps: 'ok',
+      statistics: 'ok',
+      connections: 'EACCES',
+      sockets: 'EACCES',
+      mounts: 'EACCES',
       memory: 'EACCES',
       oom: 'EACCES',
       parent: 'EACCES',
