@@ -15,7 +15,7 @@ import type { Readable, Writable } from 'node:stream';
 import { afterAll, describe, expect, test } from 'vitest';
 import { encodeLaunchTable, type LaunchRow } from '../../src/isolation/launch-table.ts';
 import { decodeLaunchReport } from '../../src/isolation/launcher-report.ts';
-import { lacks, launcher, NO_LANDLOCK_PATHS, rowsOf } from './launched-program.ts';
+import { lacks, launcher, rowsOf, SYSTEM_RULES } from './launched-program.ts';
 
 // Two launchers: one that joins cgroups and starts bubblewrap, one inside that does the rest. Both
 // tables are sent over the same descriptor, both reports come back over the same one.
@@ -73,7 +73,7 @@ const INNER: readonly LaunchRow[] = rowsOf(
     table: {
       parentPid: null,
       landlock: {
-        ...NO_LANDLOCK_PATHS,
+        ...SYSTEM_RULES,
         read: ['/usr', '/shared', '/proc'],
         write: ['/dev/null'],
         execute: ['/usr'],

@@ -445,11 +445,12 @@ describe.skipIf(noCompiler)('processes', () => {
 
   test('a child can be given to the supervisor when nothing is in the way', () => {
     const before = childrenOf(process.pid).length;
-    const [child = 0] = unprotected([
+    // Both processes print what clone gave them, the child 0.
+    const answers = unprotected([
       call('clone', CLONE_PARENT | SIGCHLD, 0, 0, 0, 0),
       call('exit_group', 0),
     ]);
-    expect(child).toBeGreaterThan(0);
+    expect(Math.max(...answers)).toBeGreaterThan(0);
     expect(childrenOf(process.pid)).toHaveLength(before + 1);
   });
 

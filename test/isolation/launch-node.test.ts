@@ -53,7 +53,7 @@ async function failures(node: string, options: Partial<Launch>): Promise<Record<
   return Object.fromEntries(Object.entries(results).filter(([, result]) => result !== 'ok'));
 }
 
-describe.each(nodes)('%s under strict', (node) => {
+describe.each(nodes)('%s under strict', { timeout: 30_000 }, (node) => {
   test.skipIf(lacks('node', existsSync(node)))('works as the user of the supervisor', async () => {
     expect(await failures(node, {})).toEqual({
       ...NO_NETWORK,

@@ -53,7 +53,7 @@ export const SYSTEM_READ: readonly string[] = [
   '/sys/devices/system/cpu',
 ].filter((path) => existsSync(path));
 
-export const NO_LANDLOCK_PATHS: LandlockRules = {
+export const SYSTEM_RULES: LandlockRules = {
   abi: landlockAbi,
   read: SYSTEM_READ,
   write: ['/dev/null'],
@@ -127,7 +127,7 @@ export function rowsOf(options: Launch, selfPid: number): readonly LaunchRow[] {
       landlock === null
         ? null
         : {
-            ...NO_LANDLOCK_PATHS,
+            ...SYSTEM_RULES,
             ...landlock,
             read: [...SYSTEM_READ, ...(landlock.read ?? [])],
             write: ['/dev/null', ...(landlock.write ?? [])],
