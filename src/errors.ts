@@ -36,7 +36,8 @@ export const ERROR_CODES = {
   ENF_DENIED_BUDGET: 'the budget of `max_cost_usd` does not cover the call',
   ENF_DENIED_RULE_FAILED: 'a rule could not be evaluated; a rule that fails denies',
 
-  // The kill switch.
+  // Shared state of rates, budgets and slots; the kill switch.
+  ENF_STATE_STORE: 'the state folder cannot be locked, read or written; no call is admitted',
   ENF_KILL_FILE: 'the kill file cannot be removed; the kill switch stays tripped',
 
   // Limits enforced from outside while the tool ran.

@@ -1,10 +1,15 @@
-import { narrowSections, type Policy, type ToolSection } from '../policy/index.ts';
+import {
+  type ArgumentKind,
+  narrowSections,
+  type Policy,
+  type ToolSections,
+} from '../policy/index.ts';
 import type { Charge, Check } from './check.ts';
 import { conditionChecks } from './condition-checks.ts';
 import { contentChecks } from './content-checks.ts';
 import { type CustomRule, customChecks } from './custom-rules.ts';
 import { inputCheck } from './input-check.ts';
-import { networkCheck } from './network-check.ts';
+import { networkChecks } from './network-checks.ts';
 import { type OutputCheck, outputCheck } from './output-check.ts';
 import { sequenceChecks, sumCharges } from './sequence-checks.ts';
 import { targetCheck } from './target-check.ts';
@@ -43,9 +48,12 @@ export function compilePolicy(
   const listChecks = toolListChecks(document);
   const chargesOf = usageCharges(document);
   const ownChecks = customChecks(options.rules ?? []);
-  const sectionsOf = (tool: string): ToolSection => {
+  const common = compileSections(document);
+  const conditions = conditionChecks(document.conditions, 'conditions');
+  /** Only a tool that narrows a section pays for compiling it again. */
+  const sectionsOf = (tool: string): CompiledSections => {
     const own = tools(tool);
-    return own === undefined ? document : narrowSections(document, own);
+    return own === undefined ? common : compileSections(narrowSections(document, own), common);
   };
 
   const compileChecks = (tool: string): ToolChecks => {
@@ -57,24 +65,53 @@ export function compilePolicy(
         ...(own?.target === undefined ? [] : [targetCheck(own.target, tool)]),
         ...listChecks(tool),
         ...(own?.input_schema === undefined ? [] : [inputCheck(own.input_schema, tool)]),
-        ...conditionChecks(document.conditions, 'conditions'),
+        ...conditions,
         ...conditionChecks(own?.conditions, `tools.${tool}.conditions`),
         ...sequenceChecks(document.sequence_rules, tool),
-        ...contentChecks(sections.content_rules, kinds),
-        ...[networkCheck(sections.network, kinds)].flatMap((check) => check ?? []),
+        ...sections.content(kinds),
+        ...sections.network(kinds),
         ...ownChecks,
       ],
       charges: [...chargesOf(tool), ...sumCharges(document.sequence_rules, tool, document.name)],
-      output: outputCheck(sections.output_rules),
+      output: sections.output,
     };
   };
 
   return {
     policy,
     rulesFor: cachedByTool((tool) =>
-      toolRules(document, sectionsOf(tool), tools(tool)?.args ?? {}, !policy.isDefault),
+      toolRules(document, sectionsOf(tool).sections, tools(tool)?.args ?? {}, !policy.isDefault),
     ),
     checksFor: cachedByTool(compileChecks),
+  };
+}
+
+/** Sections with the checks they give, which depend on a tool only by the kinds of its arguments. */
+interface CompiledSections {
+  readonly sections: ToolSections;
+  readonly content: (kinds: Kinds) => readonly Check[];
+  readonly network: (kinds: Kinds) => readonly Check[];
+  readonly output: OutputCheck;
+}
+
+type Kinds = Readonly<Record<string, ArgumentKind>>;
+
+/** @param base - compiled sections that are taken over where nothing differs */
+function compileSections(sections: ToolSections, base?: CompiledSections): CompiledSections {
+  const isSame = (key: keyof ToolSections): boolean =>
+    base !== undefined && base.sections[key] === sections[key];
+  return {
+    sections,
+    content:
+      base !== undefined && isSame('content_rules')
+        ? base.content
+        : contentChecks(sections.content_rules),
+    network:
+      base !== undefined && isSame('network') ? base.network : networkChecks(sections.network),
+    output:
+      base !== undefined && isSame('output_rules')
+        ? base.output
+        : outputCheck(sections.output_rules),
   };
 }
 

@@ -2,8 +2,11 @@ import type { Json, Reason } from '../call.ts';
 import {
   type ArgumentKind,
   BUILTIN_RULE_NAMES,
+  CHECK_WORK_MAX,
   type ContentRulesSection,
-  compileLinearPattern,
+  compilePatternSet,
+  type PatternSet,
+  type WorkBudget,
 } from '../policy/index.ts';
 import { type ArgumentString, argumentStrings } from './argument-strings.ts';
 import type { Check } from './check.ts';
@@ -20,14 +23,6 @@ type BuiltinName = (typeof BUILTIN_RULE_NAMES)[number];
 /** Whether a text violates a rule, given what kind of string it is. */
 type ContentRule = (text: string, kind: ArgumentKind) => boolean;
 
-/** A rule by name, and how strongly it speaks. */
-interface NamedRule {
-  readonly name: string;
-  readonly breaks: ContentRule;
-  /** A key such as `id` is a name, not the command `id`: built-in rules pass over plain keys. */
-  readonly isBuiltin: boolean;
-}
-
 /**
  * What arguments may not contain. Every text is looked at as given and as sent, at every depth,
  * keys too, and in every form that a decoder would make of it. Tripwires: they stop what is
@@ -35,27 +30,41 @@ interface NamedRule {
  */
 export function contentChecks(
   section: ContentRulesSection | undefined,
-  kinds: Readonly<Record<string, ArgumentKind>>,
-): Check[] {
-  if (section === undefined || section.enabled === false) return [];
-  const builtins = (section.builtins ?? BUILTIN_RULE_NAMES).map((name) => ({
-    name,
-    breaks: BUILTINS[name],
-    isBuiltin: true,
-  }));
+): (kinds: Readonly<Record<string, ArgumentKind>>) => Check[] {
+  if (section === undefined || section.enabled === false) return () => [];
   // `redact` is the redaction engine's; see `toolRules`.
   const patterns = section.block_patterns ?? [];
-  const blocking = patterns.filter(({ action = 'block' }) => action === 'block').map(patternRule);
-  const recording = patterns.filter(({ action }) => action === 'log').map(patternRule);
-  return [
-    contentCheck([...builtins, ...blocking], 'soft', kinds),
-    ...(recording.length === 0 ? [] : [contentCheck(recording, 'record', kinds)]),
+  const blocking = rulesOf(
+    section.builtins ?? BUILTIN_RULE_NAMES,
+    patterns.filter(({ action = 'block' }) => action === 'block'),
+  );
+  const recording = rulesOf(
+    [],
+    patterns.filter(({ action }) => action === 'log'),
+  );
+  return (kinds) => [
+    ...(blocking === null ? [] : [contentCheck(blocking, 'soft', kinds)]),
+    ...(recording === null ? [] : [contentCheck(recording, 'record', kinds)]),
   ];
 }
 
-function patternRule({ name, pattern }: { name: string; pattern: string }): NamedRule {
-  const compiled = compileLinearPattern(pattern);
-  return { name, breaks: (text) => compiled.test(text), isBuiltin: false };
+/** Rules that are asked together. */
+interface Rules {
+  readonly builtins: readonly BuiltinName[];
+  readonly patternNames: readonly string[];
+  readonly patterns: PatternSet;
+}
+
+function rulesOf(
+  builtins: readonly BuiltinName[],
+  patterns: readonly { readonly name: string; readonly pattern: string }[],
+): Rules | null {
+  if (builtins.length + patterns.length === 0) return null;
+  return {
+    builtins,
+    patternNames: patterns.map(({ name }) => name),
+    patterns: compilePatternSet(patterns.map(({ pattern }) => pattern)),
+  };
 }
 
 /** True when a text breaks a built-in rule. */
@@ -93,7 +102,7 @@ function formsOf(text: string, kind: ArgumentKind): readonly string[] {
 }
 
 function contentCheck(
-  rules: readonly NamedRule[],
+  rules: Rules,
   force: Check['force'],
   kinds: Readonly<Record<string, ArgumentKind>>,
 ): Check {
@@ -101,9 +110,10 @@ function contentCheck(
     rule: 'content_rules',
     force,
     run({ call, redactedArgs }) {
-      const given = reasonsIn(call.args, rules, kinds);
+      const budget = { left: CHECK_WORK_MAX };
+      const given = reasonsIn(call.args, rules, kinds, budget);
       if (redactedArgs === call.args || given.length > 0) return given;
-      return reasonsIn(redactedArgs, rules, kinds);
+      return reasonsIn(redactedArgs, rules, kinds, budget);
     },
   };
 }
@@ -113,26 +123,32 @@ const REASONS_MAX = 20;
 
 function reasonsIn(
   args: Json,
-  rules: readonly NamedRule[],
+  rules: Rules,
   kinds: Readonly<Record<string, ArgumentKind>>,
+  budget: WorkBudget,
 ): Reason[] {
   const reasons: Reason[] = [];
   for (const string of argumentStrings(args, kinds)) {
-    const forms = formsOf(string.text, string.kind);
-    for (const rule of rules) {
-      if (reasons.length >= REASONS_MAX) return reasons;
-      if (isBroken(rule, string, forms)) reasons.push(reasonOf(rule, string));
-    }
+    reasons.push(...brokenBy(string, rules, budget).map((name) => reasonOf(name, string)));
+    if (reasons.length >= REASONS_MAX) break;
   }
-  return reasons;
+  return reasons.slice(0, REASONS_MAX);
 }
 
-function isBroken(rule: NamedRule, string: ArgumentString, forms: readonly string[]): boolean {
-  if (rule.isBuiltin && string.isKey && /^[\w-]{1,64}$/.test(string.text)) return false;
-  return forms.some((form) => rule.breaks(form, string.kind));
+/** Names of the rules that a text breaks in any of its forms. */
+function brokenBy(string: ArgumentString, rules: Rules, budget: WorkBudget): string[] {
+  const forms = formsOf(string.text, string.kind);
+  // A key such as `id` is a name, not the command `id`.
+  const isPlainKey = string.isKey && /^[\w-]{1,64}$/.test(string.text);
+  const builtins = isPlainKey ? [] : rules.builtins;
+  const patterns = forms.flatMap((form) => rules.patterns.match(form, budget));
+  return [
+    ...builtins.filter((name) => forms.some((form) => BUILTINS[name](form, string.kind))),
+    ...[...new Set(patterns)].map((index) => rules.patternNames[index] ?? ''),
+  ];
 }
 
-function reasonOf({ name }: NamedRule, { path }: ArgumentString): Reason {
+function reasonOf(name: string, { path }: ArgumentString): Reason {
   const message = `\`${path}\` breaks \`${name}\``;
   return { rule: `content_rules.${name}`, code: 'ENF_DENIED_CONTENT', message };
 }

@@ -1,5 +1,5 @@
 import type { Json, Reason } from '../call.ts';
-import { compileLinearPattern, type OutputRulesSection } from '../policy/index.ts';
+import { CHECK_WORK_MAX, compilePatternSet, type OutputRulesSection } from '../policy/index.ts';
 import { argumentStrings } from './argument-strings.ts';
 import type { CompiledPolicy } from './compile-policy.ts';
 
@@ -36,20 +36,22 @@ export function checkOutput(
 /** Compiles `output_rules`; an absent section has nothing against any output. */
 export function outputCheck(section: OutputRulesSection | undefined): OutputCheck {
   if (section === undefined || section.enabled === false) return () => [];
-  const patterns = (section.block_patterns ?? []).map(({ name, pattern }) => ({
-    rule: `output_rules.${name}`,
-    name,
-    pattern: compileLinearPattern(pattern),
-  }));
+  const names = (section.block_patterns ?? []).map(({ name }) => name);
+  const patterns = compilePatternSet((section.block_patterns ?? []).map(({ pattern }) => pattern));
   return (output) => {
-    const places = placesOf(output);
-    const found = patterns.flatMap(({ rule, name, pattern }): Reason[] => {
-      const place = places.find(({ text }) => pattern.test(text));
-      return place === undefined ? [] : [deny(rule, `\`${place.path}\` breaks \`${name}\``)];
+    const budget = { left: CHECK_WORK_MAX };
+    const found = new Map<number, string>();
+    for (const { text, path } of placesOf(output)) {
+      for (const index of patterns.match(text, budget))
+        if (!found.has(index)) found.set(index, path);
+    }
+    const reasons = [...found].map(([index, path]) => {
+      const name = names[index] ?? '';
+      return deny(`output_rules.${name}`, `\`${path}\` breaks \`${name}\``);
     });
     const secrets = section.block_secrets !== false && output.secretsFound > 0;
     const message = `${output.secretsFound} secrets were found in the output`;
-    return secrets ? [deny('output_rules.block_secrets', message), ...found] : found;
+    return secrets ? [deny('output_rules.block_secrets', message), ...reasons] : reasons;
   };
 }
 

@@ -12,6 +12,12 @@ export {
   shippedDefault,
 } from './load-policy.ts';
 export { narrowSections } from './merge-documents.ts';
+export {
+  CHECK_WORK_MAX,
+  compilePatternSet,
+  type PatternSet,
+  type WorkBudget,
+} from './pattern-set.ts';
 export type * from './policy-document.ts';
 export { policyJsonSchema } from './policy-json-schema.ts';
 export {

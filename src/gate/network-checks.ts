@@ -8,24 +8,25 @@ import { findHosts } from './find-hosts.ts';
 
 /**
  * The network rules on addresses in arguments. A tripwire that denies early and says why; the same
- * rules are enforced on the real connections of the worker. Null where nothing is to be asked.
+ * rules are enforced on the real connections of the worker.
  */
-export function networkCheck(
+export function networkChecks(
   network: NetworkSection | undefined,
-  kinds: Readonly<Record<string, ArgumentKind>>,
-): Check | null {
-  if (network === undefined || network === 'unrestricted') return null;
-  if (typeof network !== 'string' && network.enabled === false) return null;
+): (kinds: Readonly<Record<string, ArgumentKind>>) => Check[] {
+  if (network === undefined || network === 'unrestricted') return () => [];
+  if (typeof network !== 'string' && network.enabled === false) return () => [];
   const domains = compileDomains(domainListsOf(network));
-  return {
-    rule: 'network',
-    force: 'soft',
-    run({ call, redactedArgs }) {
-      const given = reasonsIn(call.args, kinds, domains);
-      if (redactedArgs === call.args) return given;
-      return unique([...given, ...reasonsIn(redactedArgs, kinds, domains)]);
+  return (kinds) => [
+    {
+      rule: 'network',
+      force: 'soft',
+      run({ call, redactedArgs }) {
+        const given = reasonsIn(call.args, kinds, domains);
+        if (redactedArgs === call.args) return given;
+        return unique([...given, ...reasonsIn(redactedArgs, kinds, domains)]);
+      },
     },
-  };
+  ];
 }
 
 /** Reasons shown for one call; a text full of addresses does not fill the trail. */
