@@ -7,12 +7,20 @@ import { serveOneCall } from './worker-session.ts';
 
 const channel = new Socket({ fd: 3, readable: true, writable: true });
 channel.on('close', () => process.exit(1));
+// Before the tool is loaded: many tools replace `process.stdout.write` to keep it quiet.
+const outputs = [flusherOf(process.stdout), flusherOf(process.stderr)];
 
 await serveOneCall(channel, async () => {
-  await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
+  await Promise.all(outputs.map((flush) => flush()));
 });
 process.exit(0);
 
-function flushed(stream: NodeJS.WriteStream): Promise<void> {
-  return new Promise((resolve) => stream.write('', () => resolve()));
+function flusherOf(stream: NodeJS.WriteStream): () => Promise<void> {
+  const write = stream.write.bind(stream) as (text: string, done: () => void) => boolean;
+  return () =>
+    new Promise((resolve) => {
+      // A stream that the tool ended takes no more, and has nothing left to flush.
+      if (stream.writable) write('', resolve);
+      else resolve();
+    });
 }

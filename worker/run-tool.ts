@@ -8,16 +8,7 @@ import {
   type ToolEnd,
   type ToolFailureCode,
 } from './protocol.ts';
-
-/** What a tool function gets besides its arguments. */
-export interface ToolContext {
-  /** Fires shortly before the deadline and when the caller aborts; the kill follows from outside. */
-  readonly signal: AbortSignal;
-  /** A line for the caller's log. Redacted and rate-bound by the supervisor. */
-  log(message: string): void;
-  /** How far the tool is, for the caller's display. */
-  progress(done: number, total: number): void;
-}
+import type { ToolContext } from './tool-context.ts';
 
 type ToolFunction = (args: unknown, context: ToolContext) => unknown;
 

@@ -3,8 +3,8 @@
  * bounds loops and heap growth of trusted code and is no boundary against hostile code.
  */
 import type { AbortMessage, ThreadNotice, ThreadTask, ToolEnd } from './protocol.ts';
-import { LOG_CHARS_MAX } from './protocol.ts';
 import { runTool } from './run-tool.ts';
+import { createContext } from './tool-context.ts';
 
 /** Runs one task. The supervisor terminates the thread when it takes too long. */
 export async function runTask({ start, port, outputBytesMax }: ThreadTask): Promise<ToolEnd> {
@@ -13,11 +13,12 @@ export async function runTask({ start, port, outputBytesMax }: ThreadTask): Prom
   port.on('message', ({ reason }: AbortMessage) => abort.abort(new Error(reason)));
   redirect('stdout', outputBytesMax, post);
   redirect('stderr', outputBytesMax, post);
-  return runTool(start, {
-    signal: abort.signal,
-    log: (message) => post({ type: 'log', message: String(message).slice(0, LOG_CHARS_MAX) }),
-    progress: (done, total) => post({ type: 'progress', done: Number(done), total: Number(total) }),
-  });
+  const { context, end } = createContext(abort.signal, post);
+  try {
+    return await runTool(start, context);
+  } finally {
+    end();
+  }
 }
 
 /** Threads share the descriptors of the process: without this the tool prints on its terminal. */
@@ -26,13 +27,17 @@ function redirect(
   bytesMax: number,
   post: (notice: ThreadNotice) => void,
 ): void {
-  let bytes = 0;
+  let room = bytesMax;
   const write = (chunk: string | Uint8Array, ...rest: unknown[]): boolean => {
-    const text = typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString('utf8');
-    const room = bytesMax - bytes;
-    bytes += Buffer.byteLength(text);
-    if (room > 0) post({ type: name, text: text.slice(0, room) });
-    if (bytes > bytesMax && room >= 0) post({ type: 'overflow' });
+    const [encoding] = rest;
+    const bytes =
+      typeof chunk === 'string'
+        ? Buffer.from(chunk, typeof encoding === 'string' ? (encoding as BufferEncoding) : 'utf8')
+        : chunk;
+    // A copy of its own: what is posted takes its whole memory block along.
+    if (room > 0) post({ type: name, bytes: Uint8Array.from(bytes.subarray(0, room)) });
+    if (room >= 0 && bytes.length > room) post({ type: 'overflow' });
+    room -= bytes.length;
     const done = rest.find((argument) => typeof argument === 'function');
     if (typeof done === 'function') queueMicrotask(() => done());
     return true;

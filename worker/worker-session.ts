@@ -2,13 +2,13 @@ import type { Duplex } from 'node:stream';
 import {
   encodeFrame,
   FrameDecoder,
-  LOG_CHARS_MAX,
   type StartMessage,
   type SupervisorMessage,
   type ToolEnd,
   type WorkerMessage,
 } from './protocol.ts';
-import { runTool, type ToolContext } from './run-tool.ts';
+import { runTool } from './run-tool.ts';
+import { createContext } from './tool-context.ts';
 
 /** The supervisor is trusted: this bound only keeps a broken pipe from filling the heap. */
 const SUPERVISOR_FRAME_BYTES_MAX = 2 ** 31;
@@ -24,9 +24,15 @@ export async function serveOneCall(channel: Duplex, flush: () => Promise<void>):
   const inbox = receive(channel);
   await send(channel, { type: 'ready' });
   const start = await inbox.start;
-  const end = await runTool(start, contextOf(start, channel, inbox.abort.signal));
+  const { callId } = start;
+  const { context, end: endContext } = createContext(inbox.abort.signal, (notice) => {
+    channel.write(encode({ ...notice, callId }));
+  });
+  const end = await runTool(start, context);
   await flush();
-  await sendEnd(channel, start.callId, end);
+  // What a forgotten timer of the tool logs after the result would be a violation.
+  endContext();
+  await sendEnd(channel, callId, end);
 }
 
 interface Inbox {
@@ -49,20 +55,6 @@ function receive(channel: Duplex): Inbox {
     channel.on('end', () => reject(new Error('the supervisor hung up')));
   });
   return { start, abort };
-}
-
-function contextOf(start: StartMessage, channel: Duplex, signal: AbortSignal): ToolContext {
-  const { callId } = start;
-  return {
-    signal,
-    log: (message) => {
-      const text = String(message).toWellFormed().slice(0, LOG_CHARS_MAX).toWellFormed();
-      channel.write(encode({ type: 'log', callId, message: text }));
-    },
-    progress: (done, total) => {
-      channel.write(encode({ type: 'progress', callId, done: Number(done), total: Number(total) }));
-    },
-  };
 }
 
 /** The value is text already; it is spliced in so that it is not serialised twice. */

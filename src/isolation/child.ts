@@ -21,9 +21,13 @@ export interface ChildExit {
   readonly signal: string | null;
 }
 
-/** After the kill, pipes that give nothing for this long are given up. */
-const DRAIN_IDLE_MS = 100;
-const DRAIN_TOTAL_MS = 1000;
+/**
+ * After the kill, pipes that give nothing for this many turns of the event loop, of at least 1 ms
+ * each, are given up. Not measured as time: while this process is busy no time is long enough, and
+ * a command's output would be cut.
+ */
+const DRAIN_IDLE_TURNS = 100;
+const DRAIN_TURNS_MAX = 1000;
 
 /**
  * Starts the process of a plan in a session and process group of its own, so that one signal reaches
@@ -75,16 +79,17 @@ function ignoreBrokenPipe(): void {}
  */
 export async function drainChild(child: Child): Promise<void> {
   const readable = [child.stdout, child.stderr, child.channel].filter((stream) => stream !== null);
-  let lastReadAt = performance.now();
+  let idleTurns = 0;
   const onData = (): void => {
-    lastReadAt = performance.now();
+    idleTurns = 0;
   };
   for (const stream of readable) stream.on('data', onData);
-  const startedAt = performance.now();
-  while (readable.some((stream) => !stream.readableEnded && !stream.destroyed)) {
-    const now = performance.now();
-    if (now - lastReadAt > DRAIN_IDLE_MS || now - startedAt > DRAIN_TOTAL_MS) break;
+  const isOpen = (): boolean =>
+    readable.some((stream) => !stream.readableEnded && !stream.destroyed);
+  for (let turn = 0; turn < DRAIN_TURNS_MAX && idleTurns < DRAIN_IDLE_TURNS; turn += 1) {
+    if (!isOpen()) break;
     await delay(1);
+    idleTurns += 1;
   }
   for (const stream of [child.stdin, ...readable]) stream?.destroy();
 }

@@ -21,7 +21,8 @@ export function buildEnvironment(
     TMPDIR: scratch,
   };
   for (const name of [...platformNames(), ...rules.pass]) {
-    const value = inherited[name];
+    // Own names only: `constructor` is no variable, though every object answers to it.
+    const value = Object.hasOwn(inherited, name) ? inherited[name] : undefined;
     if (value !== undefined) environment[name] = value;
   }
   return { ...environment, ...rules.set };

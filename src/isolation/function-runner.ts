@@ -1,5 +1,5 @@
 import { ABORT_GRACE_MS, CallTimers } from './call-timers.ts';
-import { limitEnd, stopEnd } from './run-end.ts';
+import { emptyReport, limitEnd, stopEnd } from './run-end.ts';
 import type { Job, RunEnd, Runner, RunReport, StopReason } from './runner.ts';
 
 const LAYERS = ['wall-clock'];
@@ -42,19 +42,8 @@ export class FunctionRunner implements Runner {
   }
 
   async run(job: Job): Promise<RunReport> {
-    const end = await endOf(job);
-    return {
-      end,
-      stdout: '',
-      stderr: '',
-      cpuMs: 0,
-      peakMemoryBytes: 0,
-      outputBytes: 0,
-      exit: null,
-      layers: LAYERS,
-      profileDigest: null,
-      limitsHit: [],
-    };
+    const end = job.stop.aborted ? stopEnd(job.stop.reason as StopReason) : await endOf(job);
+    return emptyReport(end, LAYERS);
   }
 
   /** Functions cannot be ended; there is nothing to free. */
@@ -80,14 +69,15 @@ async function endOf(job: Job): Promise<RunEnd> {
       warn: (reason) => abort.abort(new Error(reason)),
       expire: () => end(limitEnd('wall', job.confinement.limits)),
     });
-    if (job.stop.aborted) onStop();
-    else job.stop.addEventListener('abort', onStop, { once: true });
+    job.stop.addEventListener('abort', onStop, { once: true });
   });
-  const own = job.stop.aborted ? stopped : invoke(job, abort.signal);
-  const end = await Promise.race([stopped, own]);
-  timers.clear();
-  job.stop.removeEventListener('abort', onStop);
-  return job.stop.aborted ? stopEnd(job.stop.reason as StopReason) : end;
+  try {
+    const end = await Promise.race([stopped, invoke(job, abort.signal)]);
+    return job.stop.aborted ? stopEnd(job.stop.reason as StopReason) : end;
+  } finally {
+    timers.clear();
+    job.stop.removeEventListener('abort', onStop);
+  }
 }
 
 async function invoke({ target, argsJson }: Job, signal: AbortSignal): Promise<RunEnd> {
@@ -95,7 +85,15 @@ async function invoke({ target, argsJson }: Job, signal: AbortSignal): Promise<R
   try {
     return { status: 'ok', value: await target.invoke(JSON.parse(argsJson), signal) };
   } catch (cause) {
-    const message = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
-    return { status: 'tool-error', code: 'ENF_TOOL_FAILED', message };
+    return { status: 'tool-error', code: 'ENF_TOOL_FAILED', message: messageOf(cause) };
+  }
+}
+
+/** The text of anything that was thrown; an object's own code may throw again when it is read. */
+function messageOf(thrown: unknown): string {
+  try {
+    return thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
+  } catch {
+    return 'the function threw a value that cannot be read';
   }
 }

@@ -1,27 +1,39 @@
 import { access, constants } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import treeKill from 'tree-kill';
 import type { ProcessTree } from './process-tree.ts';
 
 /** Looks after the first kill; forks that raced it are gone after the second or third. */
 const ROUNDS_MAX = 10;
+/** Between looks: the kernel needs a moment to take a large process apart. */
+const ROUND_MS = 1;
 
 /**
  * Ends a worker and everything seen to belong to it: its group at once, then what left the group,
  * then, as the last resort, tree-kill. SIGKILL throughout: a tool may trap anything else.
  *
- * @returns pids that still live; empty is the rule
+ * @returns pids that still live, the root's where that cannot be seen; empty is the rule
  */
 export async function killTree(tree: ProcessTree): Promise<readonly number[]> {
   signalGroup(tree.rootPid);
-  let living = await tree.refresh();
+  let living = await pidsOf(tree);
   for (let round = 0; round < ROUNDS_MAX && living.length > 0; round += 1) {
     for (const pid of living) signalProcess(pid);
-    living = await tree.refresh();
+    await delay(ROUND_MS);
+    living = await pidsOf(tree);
   }
   if (living.length === 0 && process.platform !== 'win32') return [];
   await killByTreeKill(tree.rootPid);
-  return tree.refresh();
+  return pidsOf(tree);
+}
+
+/** A process table that cannot be read is no proof of death: then the root counts as alive. */
+async function pidsOf(tree: ProcessTree): Promise<readonly number[]> {
+  return tree.refresh().then(
+    (entries) => entries.map(({ pid }) => pid),
+    () => [tree.rootPid],
+  );
 }
 
 /** Synchronous part of {@link killTree}, also for a supervisor that is exiting. */

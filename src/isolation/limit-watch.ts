@@ -1,5 +1,6 @@
 import pidusage from 'pidusage';
 import type { LimitKind, Limits } from '../call.ts';
+import type { ProcessEntry } from './process-table.ts';
 import type { ProcessTree } from './process-tree.ts';
 
 /** How often a process tree is sampled. What grows and shrinks within one interval is not seen. */
@@ -8,19 +9,28 @@ export const SAMPLE_INTERVAL_MS = 100;
 const SAMPLE_COST_SHARE_MAX = 0.1;
 /** pidusage keeps one descriptor per pid for this long. */
 const PIDUSAGE_KEEP_MS = 1000;
+/** Looks in a row that may fail; then the limits are no longer watched, and the call must end. */
+const BLIND_LOOKS_MAX = 5;
 
 /** What one look at a tree saw. */
 export interface TreeSample {
   readonly processes: number;
   /** Sum of resident sets: pages that processes share count once for each. */
   readonly memoryBytes: number;
-  /** Of the processes alive now. */
+  /** Of the processes alive now, and of those that one of them started and waited for. */
   readonly cpuMs: number;
 }
 
 export interface WatchPeaks {
   readonly cpuMs: number;
   readonly peakMemoryBytes: number;
+}
+
+/** What a watch reports. One of the two, once, before the watch stops itself. */
+export interface LimitListener {
+  breach(limit: LimitKind): void;
+  /** The process table cannot be read: nothing is being watched. */
+  blind(cause: unknown): void;
 }
 
 /** Watches one process tree from outside, until it is stopped. */
@@ -30,42 +40,49 @@ export interface LimitWatch {
   stop(): void;
 }
 
-/**
- * Samples the tree every {@link SAMPLE_INTERVAL_MS} and reports the first limit that is exceeded.
- *
- * @param onBreach - called once, before the watch stops itself
- */
+/** Samples the tree every {@link SAMPLE_INTERVAL_MS} and reports the first limit that is exceeded. */
 export function watchLimits(
   tree: ProcessTree,
   limits: Limits,
-  onBreach: (limit: LimitKind) => void,
+  listener: LimitListener,
 ): LimitWatch {
   const peaks = { cpuMs: 0, peakMemoryBytes: 0 };
   let timer: NodeJS.Timeout | undefined;
   let isStopped = false;
-  const look = async (): Promise<void> => {
-    const began = performance.now();
-    const sample = await sampleTree(tree);
-    if (isStopped) return;
+  let blindLooks = 0;
+  const stop = (): void => {
+    isStopped = true;
+    clearTimeout(timer);
+  };
+  const onSample = (sample: TreeSample): void => {
+    blindLooks = 0;
     peaks.cpuMs = Math.max(peaks.cpuMs, sample.cpuMs);
     peaks.peakMemoryBytes = Math.max(peaks.peakMemoryBytes, sample.memoryBytes);
     const breached = breachOf(sample, limits);
-    if (breached !== null) {
-      isStopped = true;
-      onBreach(breached);
-      return;
-    }
+    if (breached === null) return;
+    stop();
+    listener.breach(breached);
+  };
+  const onBlind = (cause: unknown): void => {
+    blindLooks += 1;
+    if (blindLooks < BLIND_LOOKS_MAX) return;
+    stop();
+    listener.blind(cause);
+  };
+  const look = async (): Promise<void> => {
+    const began = performance.now();
+    const looked = await sampleTree(tree).then(
+      (sample) => () => onSample(sample),
+      (cause: unknown) => () => onBlind(cause),
+    );
+    if (isStopped) return;
+    looked();
+    if (isStopped) return;
     const cost = performance.now() - began;
     timer = setTimeout(look, Math.max(SAMPLE_INTERVAL_MS, cost / SAMPLE_COST_SHARE_MAX));
   };
   timer = setTimeout(look, SAMPLE_INTERVAL_MS / 4);
-  return {
-    peaks,
-    stop: () => {
-      isStopped = true;
-      clearTimeout(timer);
-    },
-  };
+  return { peaks, stop };
 }
 
 /** The limit a sample exceeds, the most telling one first. Pure. */
@@ -78,20 +95,25 @@ export function breachOf(sample: TreeSample, limits: Limits): LimitKind | null {
 }
 
 async function sampleTree(tree: ProcessTree): Promise<TreeSample> {
-  const pids = await tree.refresh();
-  // A look that fails (the last process ended meanwhile) saw nothing; the exit is noticed elsewhere.
-  const stats = pids.length === 0 ? {} : await readUsage(pids);
+  const entries = await tree.refresh();
+  const stats = entries.length === 0 ? {} : await readUsage(entries);
   let memoryBytes = 0;
   let cpuMs = 0;
   for (const usage of Object.values(stats)) {
     memoryBytes += usage?.memory ?? 0;
     cpuMs += usage?.ctime ?? 0;
   }
-  return { processes: pids.length, memoryBytes, cpuMs };
+  for (const { endedChildrenCpuMs } of entries) cpuMs += endedChildrenCpuMs;
+  return { processes: entries.length, memoryBytes, cpuMs };
 }
 
 type UsageByPid = Readonly<Record<string, { memory: number; ctime: number } | undefined>>;
 
-async function readUsage(pids: readonly number[]): Promise<UsageByPid> {
-  return pidusage([...pids], { maxage: PIDUSAGE_KEEP_MS }).catch(() => ({}));
+/** When the last process ended meanwhile there is nothing to see; its exit is noticed elsewhere. */
+async function readUsage(entries: readonly ProcessEntry[]): Promise<UsageByPid> {
+  const pids = entries.map(({ pid }) => pid);
+  return pidusage(pids, { maxage: PIDUSAGE_KEEP_MS }).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT' || cause.code === 'ESRCH' || cause.code === undefined) return {};
+    throw cause;
+  });
 }

@@ -1,10 +1,10 @@
-import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { buildEnvironment } from './environment.ts';
+import { guardGroups } from './exit-guard.ts';
 import { signalGroup } from './kill-tree.ts';
 import type { LaunchPlan } from './launch-plan.ts';
+import { runInScratch } from './run-in-scratch.ts';
 import type { Job, Runner, RunReport } from './runner.ts';
-import { createScratch, removeScratch } from './scratch.ts';
 import { superviseProcess } from './supervisor.ts';
 
 /** Room V8 needs besides its old generation before the memory limit itself would fire. */
@@ -41,34 +41,20 @@ export class ProcessRunner implements Runner {
   readonly layers: readonly string[] = LAYERS;
   readonly enforces: ReadonlySet<string> = new Set(ENFORCES);
   readonly #live = new Set<number>();
-  readonly #onExit = (): void => {
-    for (const pid of this.#live) signalGroup(pid);
-  };
-
-  constructor() {
-    process.on('exit', this.#onExit);
-    // Without a listener, SIGUSR1 from a child of the same user opens this process's inspector.
-    process.on('SIGUSR1', doNothing);
-  }
+  readonly #unguard: () => void = guardGroups(this.#live);
 
   async run(job: Job): Promise<RunReport> {
-    const scratch = await createScratch(tmpdir());
-    try {
-      return await superviseProcess(planProcess(job, scratch, process.env), job, this.#live);
-    } finally {
-      await removeScratch(scratch);
-    }
+    return runInScratch(LAYERS, (scratch) =>
+      superviseProcess(planProcess(job, scratch, process.env), job, this.#live),
+    );
   }
 
   /** The enforcer has stopped its calls before; nothing is left to wait for. */
   async close(): Promise<void> {
-    this.#onExit();
-    process.off('exit', this.#onExit);
-    process.off('SIGUSR1', doNothing);
+    for (const pid of this.#live) signalGroup(pid);
+    this.#unguard();
   }
 }
-
-function doNothing(): void {}
 
 /** What to start for a job at this tier. Pure. */
 export function planProcess(

@@ -17,16 +17,20 @@ export class ProcessTree {
     this.#read = read;
   }
 
-  /** Looks again. Pids of the live members, zombies left out. */
-  async refresh(): Promise<readonly number[]> {
+  /**
+   * Looks again.
+   *
+   * @returns the live members, zombies left out
+   * @throws what reading the process table throws; the members stay known
+   */
+  async refresh(): Promise<readonly ProcessEntry[]> {
     const living = (await this.#read()).filter((entry) => !entry.isZombie);
-    const members = new Map<number, string>();
-    for (const entry of living) {
-      if (this.#isKnown(entry)) members.set(entry.pid, entry.startedAt);
-    }
+    const members = new Map(
+      living.filter((entry) => this.#isKnown(entry)).map((entry) => [entry.pid, entry]),
+    );
     addDescendants(members, living);
-    this.#members = members;
-    return [...members.keys()];
+    this.#members = new Map([...members].map(([pid, { startedAt }]) => [pid, startedAt]));
+    return [...members.values()];
   }
 
   #isKnown(entry: ProcessEntry): boolean {
@@ -38,7 +42,7 @@ export class ProcessTree {
   }
 }
 
-function addDescendants(members: Map<number, string>, living: readonly ProcessEntry[]): void {
+function addDescendants(members: Map<number, ProcessEntry>, living: readonly ProcessEntry[]): void {
   const children = new Map<number, ProcessEntry[]>();
   for (const entry of living) {
     const siblings = children.get(entry.parentPid);
@@ -49,7 +53,7 @@ function addDescendants(members: Map<number, string>, living: readonly ProcessEn
   for (let pid = queue.pop(); pid !== undefined; pid = queue.pop()) {
     for (const child of children.get(pid) ?? []) {
       if (members.has(child.pid)) continue;
-      members.set(child.pid, child.startedAt);
+      members.set(child.pid, child);
       queue.push(child.pid);
     }
   }

@@ -37,8 +37,11 @@ async function makeRemovable(path: string): Promise<void> {
   }
 }
 
+const NAME = new RegExp(`^${PREFIX}(\\d+)-[A-Za-z0-9]{6}$`);
+
 /**
  * Removes scratch folders whose supervisor no longer lives. Only folders of this user are touched.
+ * Never rejects: a leftover that cannot be read or removed must not keep new calls from running.
  *
  * @param isAlive - whether a process with this pid exists
  * @returns how many were removed
@@ -46,17 +49,22 @@ async function makeRemovable(path: string): Promise<void> {
 export async function sweepScratch(
   root: string,
   isAlive: (pid: number) => boolean,
+  remove: (path: string) => Promise<void> = removeScratch,
 ): Promise<number> {
-  const names = (await readdir(root)).slice(0, FOLDERS_SWEPT_MAX);
+  const names = await readdir(root).catch(() => []);
   let removed = 0;
-  for (const name of names) {
-    const pid = new RegExp(`^${PREFIX}(\\d+)-[A-Za-z0-9]{6}$`).exec(name)?.[1];
-    if (pid === undefined || isAlive(Number(pid))) continue;
+  for (const name of names.filter((each) => NAME.test(each)).slice(0, FOLDERS_SWEPT_MAX)) {
     const path = join(root, name);
-    const facts = await lstat(path).catch(() => null);
-    if (facts === null || !facts.isDirectory() || facts.uid !== process.getuid?.()) continue;
-    await removeScratch(path);
-    removed += 1;
+    if (isAlive(Number(NAME.exec(name)?.[1])) || !(await isOwnFolder(path))) continue;
+    removed += await remove(path).then(
+      () => 1,
+      () => 0,
+    );
   }
   return removed;
+}
+
+async function isOwnFolder(path: string): Promise<boolean> {
+  const facts = await lstat(path).catch(() => null);
+  return facts?.isDirectory() === true && facts.uid === process.getuid?.();
 }

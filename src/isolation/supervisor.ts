@@ -16,14 +16,14 @@
 
 import type { LimitKind } from '../call.ts';
 import { ABORT_GRACE_MS, CallTimers } from './call-timers.ts';
-import { CapturedOutput } from './captured-output.ts';
+import { type CapturedOutput, captureStream } from './captured-output.ts';
 import { type Child, type ChildExit, drainChild, startChild } from './child.ts';
 import { killTree, terminateGroup } from './kill-tree.ts';
 import type { LaunchPlan } from './launch-plan.ts';
-import { type LimitWatch, type WatchPeaks, watchLimits } from './limit-watch.ts';
+import { type LimitWatch, watchLimits } from './limit-watch.ts';
 import { readProcessTable } from './process-table.ts';
 import { ProcessTree } from './process-tree.ts';
-import { classifyExit, commandEnd, limitEnd, stopEnd } from './run-end.ts';
+import { classifyExit, commandEnd, emptyReport, limitEnd, stopEnd } from './run-end.ts';
 import type { Job, RunEnd, RunReport, StopReason } from './runner.ts';
 import { type ChannelListener, WorkerChannel } from './worker-channel.ts';
 
@@ -42,8 +42,12 @@ export async function superviseProcess(
   job: Job,
   live: Set<number>,
 ): Promise<RunReport> {
+  const { layers, profileDigest } = plan;
+  if (job.stop.aborted) {
+    return emptyReport(stopEnd(job.stop.reason as StopReason), layers, profileDigest);
+  }
   const child = await startChild(plan);
-  if ('cause' in child) return reportOf(plan, notStarted(child.cause));
+  if ('cause' in child) return emptyReport(notStarted(child.cause), layers, profileDigest);
   live.add(child.pid);
   const supervision = new Supervision(plan, job, child);
   await supervision.ended;
@@ -79,11 +83,14 @@ class Supervision {
       this.#announceEnd = resolve;
     });
     const onOverflow = (): void => this.#breach('output');
-    this.#stdout = new CapturedOutput(child.stdout, this.#outputBytesMax, onOverflow);
-    this.#stderr = new CapturedOutput(child.stderr, this.#outputBytesMax, onOverflow);
+    this.#stdout = captureStream(child.stdout, this.#outputBytesMax, onOverflow);
+    this.#stderr = captureStream(child.stderr, this.#outputBytesMax, onOverflow);
     this.#channel = this.#connect();
     this.#tree = new ProcessTree(child.pid, readProcessTable);
-    this.#watch = watchLimits(this.#tree, job.confinement.limits, (limit) => this.#breach(limit));
+    this.#watch = watchLimits(this.#tree, job.confinement.limits, {
+      breach: (limit) => this.#breach(limit),
+      blind: (cause) => this.#settle(notWatched(cause)),
+    });
     this.#watchTime();
     void child.exited.then((exit) => {
       this.#exit = exit;
@@ -107,7 +114,8 @@ class Supervision {
     // A worker that gave its result is ended by us: how it exits says nothing.
     const isWorkerResult = this.#channel !== null && end.status === 'ok';
     return {
-      ...reportOf(this.#plan, end, this.#watch.peaks),
+      ...emptyReport(end, this.#plan.layers, this.#plan.profileDigest),
+      ...this.#watch.peaks,
       stdout: isCommandResult ? '' : this.#stdout.text(),
       stderr: this.#stderr.text(),
       outputBytes: this.#stdout.bytes + this.#stderr.bytes + this.#resultBytes,
@@ -133,10 +141,14 @@ class Supervision {
     }
     const { callId, onLog, onProgress } = this.#job;
     const listener: ChannelListener = {
-      ready: () => channel.sendText(startMessage(this.#job, this.#outputBytesMax)),
+      ready: () => {
+        // A call that was stopped while its worker started never begins.
+        if (this.#end === null) channel.sendText(startMessage(this.#job, this.#outputBytesMax));
+      },
       refused: (message) => this.#settle(notConfined(message)),
       log: (message) => onLog?.(message),
       progress: (done, total) => onProgress?.(done, total),
+      overflow: () => this.#breach('output'),
       result: (value, bytes) => {
         this.#resultBytes = bytes;
         this.#settle({ status: 'ok', value });
@@ -217,20 +229,11 @@ function notConfined(message: string): RunEnd {
   };
 }
 
-function reportOf(
-  { layers, profileDigest }: LaunchPlan,
-  end: RunEnd,
-  peaks: WatchPeaks = { cpuMs: 0, peakMemoryBytes: 0 },
-): RunReport {
+function notWatched(cause: unknown): RunEnd {
+  const code = (cause as NodeJS.ErrnoException).code ?? 'unknown error';
   return {
-    end,
-    stdout: '',
-    stderr: '',
-    ...peaks,
-    outputBytes: 0,
-    exit: null,
-    layers,
-    profileDigest,
-    limitsHit: [],
+    status: 'crashed',
+    code: 'ENF_INTERNAL',
+    message: `the limits could no longer be watched (${code}), so the call was ended`,
   };
 }

@@ -1,6 +1,5 @@
-import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import {
   IJsonError,
@@ -12,10 +11,11 @@ import {
 } from '../../worker/protocol.ts';
 import type { Json, LimitKind } from '../call.ts';
 import { ABORT_GRACE_MS, CallTimers } from './call-timers.ts';
+import { CapturedOutput } from './captured-output.ts';
 import { buildEnvironment } from './environment.ts';
-import { limitEnd, stopEnd } from './run-end.ts';
+import { emptyReport, limitEnd, stopEnd } from './run-end.ts';
+import { runInScratch } from './run-in-scratch.ts';
 import type { Job, RunEnd, Runner, RunReport, StopReason } from './runner.ts';
-import { createScratch, removeScratch } from './scratch.ts';
 
 const LAYERS = ['own-thread', 'scrubbed-environment', 'wall-clock', 'output-cap', 'heap-limit'];
 
@@ -36,15 +36,16 @@ export class ThreadRunner implements Runner {
   readonly enforces: ReadonlySet<string> = new Set(ENFORCES);
 
   async run(job: Job): Promise<RunReport> {
-    if (job.target.kind !== 'module') return emptyReport(NO_COMMANDS);
-    const scratch = await createScratch(tmpdir());
-    const call = new ThreadCall(job, scratch);
-    try {
-      return await call.run();
-    } finally {
-      await call.destroy();
-      await removeScratch(scratch);
-    }
+    if (job.target.kind !== 'module') return emptyReport(NO_COMMANDS, LAYERS);
+    return runInScratch(LAYERS, async (scratch) => {
+      if (job.stop.aborted) return emptyReport(stopEnd(job.stop.reason as StopReason), LAYERS);
+      const call = new ThreadCall(job, scratch);
+      try {
+        return await call.run();
+      } finally {
+        await call.destroy();
+      }
+    });
   }
 
   /** Calls end with their own threads; there is nothing to free. */
@@ -63,13 +64,18 @@ class ThreadCall {
   readonly #timers: CallTimers = new CallTimers();
   /** Aborting makes piscina terminate the thread, which also ends synchronous loops. */
   readonly #kill: AbortController = new AbortController();
-  readonly #output: { stdout: string; stderr: string } = { stdout: '', stderr: '' };
+  readonly #output: Readonly<Record<'stdout' | 'stderr', CapturedOutput>>;
   #port: MessagePort | null = null;
   #end: RunEnd | null = null;
+  #resultBytes = 0;
 
   constructor(job: Job, scratch: string) {
     this.#job = job;
     const { limits, environment } = job.confinement;
+    this.#output = {
+      stdout: new CapturedOutput(limits.outputBytes),
+      stderr: new CapturedOutput(limits.outputBytes),
+    };
     this.#pool = new Piscina({
       filename: fileURLToPath(import.meta.resolve('#worker/thread-entry')),
       name: 'runTask',
@@ -92,13 +98,19 @@ class ThreadCall {
     const task = { start: startOf(this.#job), port: port2, outputBytesMax: this.#outputBytesMax };
     try {
       const end = await this.#pool.run(task, { transferList: [port2], signal: this.#kill.signal });
+      this.#readNotices(port1);
       this.#end ??= this.#endFromTool(end);
     } catch (cause) {
+      this.#readNotices(port1);
       this.#end ??= crashEnd(cause);
     }
     const { stdout, stderr } = this.#output;
-    const outputBytes = Buffer.byteLength(stdout) + Buffer.byteLength(stderr);
-    return { ...emptyReport(this.#end), stdout, stderr, outputBytes };
+    return {
+      ...emptyReport(this.#end, LAYERS),
+      stdout: stdout.text(),
+      stderr: stderr.text(),
+      outputBytes: stdout.bytes + stderr.bytes + this.#resultBytes,
+    };
   }
 
   async destroy(): Promise<void> {
@@ -126,9 +138,7 @@ class ThreadCall {
       warn: (reason) => this.#port?.postMessage({ type: 'abort', reason }),
       expire: () => this.#breach('wall'),
     });
-    const { stop } = this.#job;
-    if (stop.aborted) this.#onStop();
-    else stop.addEventListener('abort', this.#onStop, { once: true });
+    this.#job.stop.addEventListener('abort', this.#onStop, { once: true });
   }
 
   readonly #onStop = (): void => {
@@ -139,11 +149,18 @@ class ThreadCall {
     this.#timers.after(ABORT_GRACE_MS, () => this.#kill.abort());
   };
 
+  /** The result comes on another port, and may overtake what was said before it. */
+  #readNotices(port: MessagePort): void {
+    for (let next = receiveMessageOnPort(port); next; next = receiveMessageOnPort(port)) {
+      this.#onNotice(next.message as ThreadNotice);
+    }
+  }
+
   #onNotice(notice: ThreadNotice): void {
     if (notice.type === 'overflow') this.#breach('output');
     else if (notice.type === 'log') this.#job.onLog?.(notice.message);
     else if (notice.type === 'progress') this.#job.onProgress?.(notice.done, notice.total);
-    else this.#output[notice.type] += notice.text;
+    else this.#output[notice.type].push(notice.bytes);
   }
 
   #endFromTool(end: ToolEnd): RunEnd {
@@ -153,6 +170,7 @@ class ThreadCall {
       return { status: 'tool-error', code, message };
     }
     if (end.json === undefined) return { status: 'ok', value: undefined };
+    this.#resultBytes = Buffer.byteLength(end.json);
     try {
       const bounds = { depthMax: RESULT_DEPTH_MAX, bytesMax: this.#outputBytesMax };
       return { status: 'ok', value: parseIJson(end.json, 'result', bounds) as Json };
@@ -194,20 +212,5 @@ function crashEnd(cause: unknown): RunEnd {
     status: 'crashed',
     code: 'ENF_WORKER_CRASHED',
     message: 'the worker thread ended before it gave a result',
-  };
-}
-
-function emptyReport(end: RunEnd): RunReport {
-  return {
-    end,
-    stdout: '',
-    stderr: '',
-    cpuMs: 0,
-    peakMemoryBytes: 0,
-    outputBytes: 0,
-    exit: null,
-    layers: LAYERS,
-    profileDigest: null,
-    limitsHit: [],
   };
 }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { access, constants, realpath, stat } from 'node:fs/promises';
 import { basename, delimiter, extname, isAbsolute, join, resolve } from 'node:path';
+import { z } from 'zod';
 import type { Json, TargetIdentity, ToolTarget } from '../call.ts';
 import { EnforceError } from '../errors.ts';
 
@@ -45,6 +46,28 @@ export interface ResolveOptions {
 }
 
 /**
+ * Checks the shape of what a caller wants to run.
+ *
+ * @throws {EnforceError} `ENF_CALL_ARGUMENT` when it is none of the three shapes
+ */
+export function checkTarget(target: unknown): ToolTarget {
+  const parsed = toolTarget.safeParse(target);
+  if (parsed.success) return parsed.data as ToolTarget;
+  throw new EnforceError(
+    'ENF_CALL_ARGUMENT',
+    'the tool must be a path, `{ module, export? }` or `{ command: [program, …] }` of strings without NUL',
+  );
+}
+
+const word = z.string().regex(/^[^\0]*$/);
+const name = word.min(1);
+const toolTarget = z.union([
+  name,
+  z.strictObject({ module: name, export: name.exactOptional() }),
+  z.strictObject({ command: z.tuple([name], word) }),
+]);
+
+/**
  * Finds and hashes what a call would run.
  *
  * @throws {EnforceError} `ENF_CALL_TARGET` when it does not exist, is not a file or cannot be read;
@@ -54,19 +77,10 @@ export async function resolveTarget(
   target: ToolTarget,
   options: ResolveOptions,
 ): Promise<ResolvedTarget> {
-  if (typeof target === 'string') return resolveModule(target, undefined, options);
-  if (typeof target === 'object' && target !== null) {
-    if ('module' in target && typeof target.module === 'string') {
-      return resolveModule(target.module, target.export, options);
-    }
-    if ('command' in target && isCommand(target.command)) {
-      return resolveCommand(target.command, options);
-    }
-  }
-  throw new EnforceError(
-    'ENF_CALL_ARGUMENT',
-    'the tool must be a path, `{ module, export? }` or `{ command: [program, …] }` of strings without NUL',
-  );
+  const checked = checkTarget(target);
+  if (typeof checked === 'string') return resolveModule(checked, undefined, options);
+  if ('module' in checked) return resolveModule(checked.module, checked.export, options);
+  return resolveCommand(checked.command, options);
 }
 
 /** The name a target has for the policy when none is given: a file's stem, a command's basename. */
@@ -74,15 +88,6 @@ export function defaultToolName(target: ToolTarget): string {
   if (typeof target === 'string') return basename(target, extname(target));
   if ('module' in target) return basename(target.module, extname(target.module));
   return basename(target.command[0]);
-}
-
-function isCommand(value: unknown): value is readonly [string, ...string[]] {
-  return (
-    Array.isArray(value) &&
-    value.length > 0 &&
-    value[0] !== '' &&
-    value.every((word) => typeof word === 'string' && !word.includes('\0'))
-  );
 }
 
 async function resolveModule(
@@ -156,7 +161,11 @@ async function realFile(path: string, shown: string, mode: number): Promise<stri
   } catch (cause) {
     problem = describe(cause, mode);
   }
-  throw new EnforceError('ENF_CALL_TARGET', `the tool \`${shown}\` ${problem}`);
+  throw notUsable(shown, problem);
+}
+
+function notUsable(shown: string, problem: string): EnforceError {
+  return new EnforceError('ENF_CALL_TARGET', `the tool \`${shown}\` ${problem}`);
 }
 
 function describe(cause: unknown, mode: number): string {
@@ -167,7 +176,14 @@ function describe(cause: unknown, mode: number): string {
   return `cannot be read (${code ?? 'unknown error'})`;
 }
 
+/** The file may be gone, or its disk fail, between being found and being read. */
 async function digestOf(path: string, digests: DigestCache): Promise<string> {
+  return hashFile(path, digests).catch((cause: unknown) => {
+    throw notUsable(path, describe(cause, constants.R_OK));
+  });
+}
+
+async function hashFile(path: string, digests: DigestCache): Promise<string> {
   const facts = await stat(path, { bigint: true });
   const key = `${facts.dev}:${facts.ino}:${facts.size}:${facts.mtimeNs}:${facts.ctimeNs}`;
   const known = digests.get(key);

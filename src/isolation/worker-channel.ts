@@ -21,6 +21,8 @@ export interface ChannelListener {
   refused(message: string): void;
   log(message: string): void;
   progress(done: number, total: number): void;
+  /** Any number of times: more log text than `outputBytesMax`. */
+  overflow(): void;
   /** Once, and `failed` then never. */
   result(value: Json | undefined, bytes: number): void;
   failed(code: ToolFailureCode, message: string): void;
@@ -36,11 +38,13 @@ export interface ChannelListener {
 export class WorkerChannel {
   readonly #stream: Duplex;
   readonly #callId: string;
+  readonly #outputBytesMax: number;
   readonly #frameBytesMax: number;
   readonly #decoder: FrameDecoder;
   readonly #listener: ChannelListener;
   #state: 'starting' | 'ready' | 'ended' = 'starting';
   #notices = 0;
+  #logBytes = 0;
 
   constructor(
     stream: Duplex,
@@ -49,6 +53,7 @@ export class WorkerChannel {
   ) {
     this.#stream = stream;
     this.#callId = call.callId;
+    this.#outputBytesMax = call.outputBytesMax;
     this.#listener = listener;
     this.#frameBytesMax = frameBytesMaxFor(call.outputBytesMax);
     this.#decoder = new FrameDecoder(this.#frameBytesMax);
@@ -109,8 +114,15 @@ export class WorkerChannel {
   #notice(message: WorkerMessage & { type: 'log' | 'progress' }): void {
     this.#notices += 1;
     if (this.#notices > NOTICES_MAX) this.#violation('more log and progress messages than allowed');
-    else if (message.type === 'log') this.#listener.log(message.message);
+    else if (message.type === 'log') this.#log(message.message);
     else this.#listener.progress(message.done, message.total);
+  }
+
+  /** Log text is output like stdout, and redacting it costs us as much. */
+  #log(text: string): void {
+    this.#logBytes += Buffer.byteLength(text);
+    if (this.#logBytes > this.#outputBytesMax) this.#listener.overflow();
+    else this.#listener.log(text);
   }
 
   /** Stops reading: the stream is flowing garbage, and the worker is about to be killed. */

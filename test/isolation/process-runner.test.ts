@@ -216,7 +216,7 @@ describe('commands', () => {
     const script = `trap 'echo 2 > ${file}; exit 0' TERM; echo 1 > ${file}; sleep 60 & wait`;
     const job = await makeJob({ command: ['sh', '-c', script] });
     const report = runner.run(job);
-    await eventually(() => existsSync(file));
+    await eventually(() => existsSync(file) && readFileSync(file, 'utf8') !== '');
     job.halt({ status: 'aborted', message: 'enough' });
     expect((await report).end.status).toBe('aborted');
     expect(readFileSync(file, 'utf8')).toBe('2\n');

@@ -157,7 +157,7 @@ describe.each(RUNNERS)('%s runner', (_tier, makeRunner) => {
     const file = join(folder, `killed-${runner.tier}`);
     const job = await makeJob(tool('watch-signal.mjs'), { file });
     const report = runner.run(job);
-    await eventually(() => existsSync(file));
+    await eventually(() => existsSync(file) && readFileSync(file, 'utf8') !== '');
     job.halt({ status: 'killed', message: 'operator says stop' });
     expect((await report).end).toEqual({
       status: 'killed',
@@ -171,7 +171,7 @@ describe.each(RUNNERS)('%s runner', (_tier, makeRunner) => {
     const file = join(folder, `aborted-${runner.tier}`);
     const job = await makeJob(tool('watch-signal.mjs'), { file });
     const report = runner.run(job);
-    await eventually(() => existsSync(file));
+    await eventually(() => existsSync(file) && readFileSync(file, 'utf8') !== '');
     job.halt({ status: 'aborted', message: 'changed my mind' });
     expect((await report).end).toMatchObject({ status: 'aborted', code: 'ENF_CALL_ABORTED' });
     expect(readFileSync(file, 'utf8')).toBe('aborted: changed my mind');

@@ -1,0 +1,51 @@
+import { tmpdir } from 'node:os';
+import type { Layer } from '../call.ts';
+import { emptyReport } from './run-end.ts';
+import type { RunEnd, RunReport } from './runner.ts';
+import { createScratch, removeScratch } from './scratch.ts';
+
+/**
+ * Runs one call in a private folder that is gone afterwards.
+ *
+ * @param run - gets the folder
+ * @returns its report. A folder that cannot be made, or that cannot be removed, is an end of the
+ *   call like any other: a tool must not be able to leave something behind and succeed
+ */
+export async function runInScratch(
+  layers: readonly Layer[],
+  run: (scratch: string) => Promise<RunReport>,
+): Promise<RunReport> {
+  const made = await createScratch(tmpdir()).then(
+    (scratch) => ({ scratch }),
+    (cause: unknown) => ({ end: notMade(cause) }),
+  );
+  if ('end' in made) return emptyReport(made.end, layers);
+  let left: RunEnd | null = null;
+  let report: RunReport;
+  try {
+    report = await run(made.scratch);
+  } finally {
+    left = await removeScratch(made.scratch).then(() => null, notRemoved);
+  }
+  return left === null ? report : { ...report, end: left };
+}
+
+function notMade(cause: unknown): RunEnd {
+  return {
+    status: 'isolation-unavailable',
+    code: 'ENF_ISOLATION_UNAVAILABLE',
+    message: `no private folder can be made in \`${tmpdir()}\` (${codeOf(cause)}); set TMPDIR to one that is writable`,
+  };
+}
+
+function notRemoved(cause: unknown): RunEnd {
+  return {
+    status: 'crashed',
+    code: 'ENF_INTERNAL',
+    message: `the private folder of the call could not be removed (${codeOf(cause)})`,
+  };
+}
+
+function codeOf(cause: unknown): string {
+  return (cause as NodeJS.ErrnoException).code ?? 'unknown error';
+}
