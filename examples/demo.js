@@ -93,11 +93,12 @@ await step(
   },
 );
 
-const python = await execa('python3', ['-I', '-c', 'print(6*7)'], { reject: false });
+// Not the first python3 in PATH: version managers put scripts there that need the user's home.
+const python = await execa('/usr/bin/python3', ['-I', '-c', 'print(6*7)'], { reject: false });
 const hasPython = python.stdout === '42';
 const words = { text: 'the quick brown fox jumps over the lazy dog' };
 const program = hasPython
-  ? ['python3', here('tools/word-count.py')]
+  ? ['/usr/bin/python3', here('tools/word-count.py')]
   : ['sh', here('tools/word-count.sh')];
 await step(`a tool in another language (${hasPython ? 'Python' : 'shell'})`, program, words, {
   exitCode: 0,

@@ -3,16 +3,32 @@
  * that carries meaning; when it closes, the supervisor is gone and this process ends itself.
  */
 import { Socket } from 'node:net';
-import { serveOneCall } from './worker-session.ts';
+import { checkOwnStatus } from './confinement-check.ts';
+import type { WorkerSetup } from './protocol.ts';
+import { refuse, serveOneCall } from './worker-session.ts';
 
+const [, , words] = process.argv;
+const setup = words === undefined ? null : (JSON.parse(words) as WorkerSetup);
 const channel = new Socket({ fd: 3, readable: true, writable: true });
 channel.on('close', () => process.exit(1));
 // Before the tool is loaded: many tools replace `process.stdout.write` to keep it quiet.
 const outputs = [flusherOf(process.stdout), flusherOf(process.stderr)];
 
-await serveOneCall(channel, async () => {
-  await Promise.all(outputs.map((flush) => flush()));
-});
+const gap = setup === null ? null : checkOwnStatus(setup);
+if (gap === null) {
+  if (setup?.way !== undefined) {
+    // Loaded only where it is needed: each module costs a millisecond of every start.
+    const bridge = await import('./network-bridge.ts');
+    const port = await bridge.openBridge(setup.way);
+    bridge.routeConnections(setup.way);
+    Object.assign(process.env, bridge.proxyEnvironment(port, setup.way));
+  }
+  await serveOneCall(channel, async () => {
+    await Promise.all(outputs.map((flush) => flush()));
+  });
+} else {
+  await refuse(channel, gap);
+}
 process.exit(0);
 
 function flusherOf(stream: NodeJS.WriteStream): () => Promise<void> {

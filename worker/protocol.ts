@@ -21,6 +21,14 @@ export const LOG_CHARS_MAX = 8192;
 /** Room for the fields around a value in one frame. */
 export const FRAME_OVERHEAD_BYTES = 65_536;
 
+/** What a worker in a sandbox is told on its command line, as JSON. */
+export interface WorkerSetup {
+  /** It must find itself confined and running as this user, or it does not load the tool. */
+  readonly uid: number;
+  /** Its way out, where the policy names domains. */
+  readonly way?: { readonly socketPath: string; readonly credentials: string };
+}
+
 /** Sent once, to a worker that said it is ready. */
 export interface StartMessage {
   readonly type: 'start';

@@ -35,6 +35,11 @@ export async function serveOneCall(channel: Duplex, flush: () => Promise<void>):
   await sendEnd(channel, callId, end);
 }
 
+/** Says that this worker is not confined as it was asked for, instead of being ready. */
+export function refuse(channel: Duplex, message: string): Promise<void> {
+  return send(channel, { type: 'refused', message });
+}
+
 interface Inbox {
   readonly start: Promise<StartMessage>;
   readonly abort: AbortController;

@@ -1,5 +1,8 @@
+import type { AuditBackend } from './backend.ts';
 import type { AuditEntry } from './entry.ts';
 import type { FileLayer } from './file-layer.ts';
+import type { Signer } from './signing-key.ts';
+import type { Witness } from './witness.ts';
 
 /** Place of an entry in its trail. */
 export interface AuditReceipt {
@@ -45,13 +48,29 @@ export interface AuditTrail {
 
 /** How a trail is opened. */
 export interface TrailOptions {
-  /** Directory of the trail, created with mode 0700. */
-  readonly path: string;
+  /** Directory of the trail, created with mode 0700; may be left out when there is a `backend`. */
+  readonly path?: string;
+  /**
+   * Path of a 0600 file with the private key, which is replaced at each rotation, or a signer that
+   * keeps its key. Without one the trail is keyless: a rewrite by the host cannot be detected.
+   */
+  readonly key?: string | Signer;
   readonly durability?: Durability;
   /** A segment of at least this many bytes is followed by a new one. */
   readonly rotateBytes?: number;
   /** A segment of at least this age is followed by a new one. */
   readonly rotateAgeMs?: number;
+  /** Segments that were closed longer ago than this are removed; default never. */
+  readonly retainMs?: number;
+  /** Closed segments are compressed with gzip; default true. */
+  readonly compress?: boolean;
+  /**
+   * Takes every entry as well, or alone when there is no `path`; what it does not take counts as not
+   * written.
+   */
+  readonly backend?: AuditBackend;
+  /** Takes every checkpoint; needs a key. */
+  readonly witness?: Witness;
   /** URL without scheme that names the trail in checkpoints; default `localhost/enforcecore/<uuid>`. */
   readonly origin?: string;
   readonly clock?: () => Date;

@@ -29,8 +29,8 @@ export class DigestKey {
    *
    * @throws {AuditError} `ENF_AUDIT_KEY` when the file cannot be used
    */
-  static open(path: string, files: FileLayer): DigestKey {
-    if (files.statSync(path) === undefined) createKey(path, files);
+  static async open(path: string, files: FileLayer): Promise<DigestKey> {
+    if (files.statSync(path) === undefined) await createKey(path, files);
     const text = readSecretFile(path, files);
     if (!KEY_TEXT.test(text)) {
       throw new AuditError('ENF_AUDIT_KEY', `\`${path}\` must hold 64 hex digits`);
@@ -54,9 +54,9 @@ export function saltedDigest(salt: Uint8Array, bytes: Uint8Array | string): stri
   return createHash('sha256').update(salt).update(bytes).digest('hex');
 }
 
-function createKey(path: string, files: FileLayer): void {
+async function createKey(path: string, files: FileLayer): Promise<void> {
   try {
-    createSecretFile(path, randomBytes(KEY_BYTES).toString('hex'), files);
+    await createSecretFile(path, randomBytes(KEY_BYTES).toString('hex'), files);
   } catch (error) {
     // EEXIST: another supervisor was first; its key is read by the caller.
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {

@@ -114,6 +114,8 @@ export interface RetiredSegment {
 export interface RetentionEntry {
   readonly type: 'retention';
   readonly retainMs: number;
+  /** Number of the first segment that stays: all before it are removed, now or earlier. */
+  readonly firstKept: number;
   readonly segments: readonly RetiredSegment[];
 }
 

@@ -4,7 +4,6 @@ import {
   constants,
   fchmodSync,
   fdatasync,
-  fdatasyncSync,
   fstatSync,
   ftruncateSync,
   linkSync,
@@ -42,7 +41,6 @@ export interface FileLayer {
   write(fd: number, bytes: Uint8Array): Promise<number>;
   readSync(fd: number, into: Uint8Array, position: number): number;
   fdatasync(fd: number): Promise<void>;
-  fdatasyncSync(fd: number): void;
   ftruncateSync(fd: number, length: number): void;
   fstatSync(fd: number): FileFacts;
   /** Undefined when nothing has this name. */
@@ -67,7 +65,6 @@ export const nodeFileLayer: FileLayer = {
   write: async (fd, bytes) => (await writeOnce(fd, bytes)).bytesWritten,
   readSync: (fd, into, position) => readSync(fd, into, 0, into.length, position),
   fdatasync: fdatasyncOnce,
-  fdatasyncSync,
   ftruncateSync,
   fstatSync: (fd) => fstatSync(fd),
   statSync: (path) => statSync(path, { throwIfNoEntry: false }),
@@ -110,11 +107,11 @@ export class ShortWriteError extends Error {
 }
 
 /** Makes names that were created, renamed or removed in a directory survive a power loss. */
-export function syncDirectory(files: FileLayer, path: string): void {
+export async function syncDirectory(files: FileLayer, path: string): Promise<void> {
   const fd = files.openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
     // ext4, xfs and btrfs take fdatasync on a directory as fsync.
-    files.fdatasyncSync(fd);
+    await files.fdatasync(fd);
   } finally {
     files.closeSync(fd);
   }

@@ -1,4 +1,14 @@
 export type { AuditReceipt, AuditTrail, Durability, TrailOptions } from './audit-trail.ts';
+export {
+  type AuditBackend,
+  type CallbackBackendOptions,
+  callbackBackend,
+  jsonlBackend,
+  multiBackend,
+  nullBackend,
+} from './backend.ts';
+export { checkConsistencyProof, checkEntryProof, type ProvenTree } from './check-proof.ts';
+export { saltedDigest } from './digest-key.ts';
 export type {
   AuditEntry,
   DecisionEntry,
@@ -7,7 +17,16 @@ export type {
   OutcomeEntry,
   RedactionTally,
 } from './entry.ts';
+export { type ExportedEntry, exportedEntryJsonSchema } from './entry-schema.ts';
+export { type ExportOptions, exportTrail } from './export.ts';
 export { type FileLayer, nodeFileLayer } from './file-layer.ts';
+export { type GenerateKeyOptions, generateKey } from './key-generation.ts';
 export { openTrail } from './open-trail.ts';
 export type { Problem, ProblemKind, Warning, WarningKind } from './problem.ts';
+export { type EntryProof, proveConsistency, proveEntry } from './prove.ts';
+export { type PythonEntry, type ReadOptions, readTrail, type StoredEntry } from './read.ts';
+export { type RecoverOptions, type RecoverReport, recoverTrail } from './recover.ts';
+export type { SealedEntry } from './sealed-line.ts';
+export type { Signer } from './signing-key.ts';
 export { type VerifyOptions, type VerifyReport, verifyTrail } from './verify.ts';
+export { callbackWitness, fileWitness, type Witness } from './witness.ts';

@@ -5,11 +5,12 @@ import { createGunzip, type Gunzip } from 'node:zlib';
 import { LINE_BYTES_MAX } from './sealed-line.ts';
 
 const CHUNK_BYTES = 1024 * 1024;
+const GUNZIP_BYTES = 256 * 1024;
 /** The byte before a line is overwritten while it is hashed, so the first line needs one too. */
 const MARGIN = 1;
 const LINE_FEED = 0x0a;
 
-/** One line of a file, as a range of a buffer that is reused: valid until the visitor returns. */
+/** One line of a file, as a range of a buffer that is reused. */
 export interface Line {
   readonly bytes: Buffer;
   /** At least 1. */
@@ -34,25 +35,29 @@ export type ReadResult =
     };
 
 /**
- * Gives every line of a plain or gzip file to `visit`, in memory that does not grow with the file.
+ * Reads a plain or gzip file line by line, in memory that does not grow with the file.
+ *
+ * The lines of a batch share a buffer that the next batch overwrites.
  *
  * @param path - UNTRUSTED file; links, pipes and devices are not opened
  * @param onBytes - how many bytes of the file have been read, for progress
+ * @returns, as the value of the generator, what became of the file
  */
-export async function readLines(
+export async function* readLines(
   path: string,
   isCompressed: boolean,
-  visit: (line: Line) => void,
   onBytes: (bytes: number) => void = () => {},
-): Promise<ReadResult> {
+): AsyncGenerator<readonly Line[], ReadResult> {
   let handle: FileHandle | undefined;
   try {
     // O_NONBLOCK: a pipe that was put in the place of a segment must not stop the verifier.
     handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     const facts = await handle.stat();
     if (!facts.isFile()) return refuse('not_regular_file', 'is not a regular file');
-    const source = isCompressed ? gunzipSource(handle, facts.size) : plainSource(handle);
-    await splitLines(source, visit, onBytes);
+    yield* splitLines(
+      isCompressed ? gunzipSource(handle, facts.size) : plainSource(handle),
+      onBytes,
+    );
     return { ok: true };
   } catch (error) {
     return explain(error as NodeJS.ErrnoException);
@@ -83,7 +88,7 @@ function plainSource(handle: FileHandle): ByteSource {
 function gunzipSource(handle: FileHandle, size: number): ByteSource {
   const file = handle.createReadStream({ autoClose: false, highWaterMark: CHUNK_BYTES });
   // Errors come out of the iterator below; the callback only keeps them from being unhandled.
-  const gunzip = pipeline(file, createGunzip(), () => {}) as Gunzip;
+  const gunzip = pipeline(file, createGunzip({ chunkSize: GUNZIP_BYTES }), () => {}) as Gunzip;
   const chunks = gunzip[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
   let rest: Buffer = Buffer.alloc(0);
   return {
@@ -110,46 +115,48 @@ class GzipTrailerError extends Error {
   override readonly message = 'has bytes behind its gzip stream';
 }
 
-async function splitLines(
+async function* splitLines(
   source: ByteSource,
-  visit: (line: Line) => void,
   onBytes: (bytes: number) => void,
-): Promise<void> {
+): AsyncGenerator<readonly Line[]> {
   const bytes = Buffer.alloc(MARGIN + CHUNK_BYTES + LINE_BYTES_MAX);
   let filled = MARGIN;
   let number = 1;
-  let isTooLong = false;
+  let isCut = false;
   for (;;) {
     const read = await source.read(bytes, filled);
     if (read === 0) break;
     onBytes(source.consumed());
-    const scanned = filled;
-    filled += read;
+    const lines: Line[] = [];
     let start = MARGIN;
-    let end = bytes.indexOf(LINE_FEED, scanned);
-    for (; end !== -1 && end < filled; end = bytes.indexOf(LINE_FEED, start)) {
-      visit({
-        bytes,
-        start,
-        end,
-        number,
-        isWhole: true,
-        isTooLong: isTooLong || end - start >= LINE_BYTES_MAX,
-      });
-      isTooLong = false;
+    const until = filled + read;
+    for (
+      let end = findLineEnd(bytes, filled, until);
+      end !== -1;
+      end = findLineEnd(bytes, start, until)
+    ) {
+      const isTooLong = isCut || end - start >= LINE_BYTES_MAX;
+      lines.push({ bytes, start, end, number, isWhole: true, isTooLong });
+      isCut = false;
       number += 1;
       start = end + 1;
     }
-    filled = keepRest(bytes, start, filled);
+    yield lines;
+    filled = keepRest(bytes, start, until);
     // A line that is too long is cut to what fits, so that the buffer always has room.
     if (filled - MARGIN > LINE_BYTES_MAX) {
-      isTooLong = true;
+      isCut = true;
       filled = MARGIN + LINE_BYTES_MAX;
     }
   }
   if (filled > MARGIN) {
-    visit({ bytes, start: MARGIN, end: filled, number, isWhole: false, isTooLong });
+    yield [{ bytes, start: MARGIN, end: filled, number, isWhole: false, isTooLong: isCut }];
   }
+}
+
+function findLineEnd(bytes: Buffer, from: number, until: number): number {
+  const end = bytes.indexOf(LINE_FEED, from);
+  return end < until ? end : -1;
 }
 
 function keepRest(bytes: Buffer, start: number, filled: number): number {

@@ -66,19 +66,29 @@ export class Frontier {
 
   /** Adds one leaf; merges subtrees of equal size, one hash per leaf on average. */
   add(leafHash: Buffer): void {
-    let node = leafHash;
-    for (let rest = this.#size; rest % 2 === 1; rest = Math.floor(rest / 2)) {
+    this.addSubtree(leafHash, 1);
+  }
+
+  /**
+   * Adds the root of a complete subtree.
+   *
+   * @param leaves - a power of two that divides the size so far
+   */
+  addSubtree(root: Buffer, leaves: number): void {
+    let node = root;
+    for (let rest = this.#size / leaves; rest % 2 === 1; rest = Math.floor(rest / 2)) {
       node = hashNode(this.#nodes.pop() as Buffer, node);
     }
     this.#nodes.push(node);
-    this.#size += 1;
+    this.#size += leaves;
   }
 
   /** Root hash of the tree so far. */
   root(): Buffer {
     const last = this.#nodes.at(-1);
     if (last === undefined) return Buffer.from(EMPTY_ROOT, 'hex');
-    return this.#nodes.slice(0, -1).reduceRight((right, left) => hashNode(left, right), last);
+    const rest = this.#nodes.slice(0, -1);
+    return rest.reduceRight((right, left) => hashNode(left, right), Buffer.from(last));
   }
 
   /** An independent copy. */

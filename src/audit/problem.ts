@@ -24,6 +24,21 @@ export type ProblemKind =
   | 'origin_mismatch'
   | 'frontier_mismatch'
   | 'gz_corrupt'
+  | 'checkpoint_missing'
+  | 'checkpoint_malformed'
+  | 'checkpoint_bad_signature'
+  | 'checkpoint_untrusted_key'
+  | 'checkpoint_wrong_origin'
+  | 'checkpoint_before_trail'
+  | 'anchor_wrong_origin'
+  | 'wrong_epoch_key'
+  | 'key_handover_missing'
+  | 'key_handover_invalid'
+  | 'root_mismatch'
+  | 'truncated'
+  | 'equivocation'
+  | 'level_too_low'
+  | 'too_many_unsigned'
   | 'not_regular_file'
   | 'no_segments'
   | 'unreadable'
@@ -36,12 +51,15 @@ export type WarningKind =
   | 'duplicate_segment'
   | 'clock_backwards'
   | 'torn_bytes_kept'
+  | 'handover_pending'
+  | 'anchor_pruned'
+  | 'history_torn'
   | 'writable_by_others';
 
 /** One thing that is wrong, and where. */
 export interface Finding<Kind> {
   readonly kind: Kind;
-  /** Name of the segment's file. */
+  /** Name of the file in the trail, mostly of a segment. */
   readonly segment: string | null;
   /** 1-based. */
   readonly line: number | null;

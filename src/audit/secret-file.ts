@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { dirname } from 'node:path';
 import { AuditError } from '../errors.ts';
@@ -38,17 +39,21 @@ export function readSecretFile(path: string, files: FileLayer): string {
  *
  * @throws the errno error `EEXIST` when something has that name
  */
-export function createSecretFile(path: string, text: string, files: FileLayer): void {
-  const draft = `${path}.${process.pid}.tmp`;
+export async function createSecretFile(
+  path: string,
+  text: string,
+  files: FileLayer,
+): Promise<void> {
+  const draft = `${path}.${randomUUID()}.tmp`;
   const fd = files.openSync(draft, O_CREAT | O_EXCL | O_WRONLY);
   try {
     writeFully(files, fd, Buffer.from(`${text}\n`));
-    files.fdatasyncSync(fd);
+    await files.fdatasync(fd);
     // link(2), unlike rename(2), never replaces: two processes cannot both create the secret.
     files.linkSync(draft, path);
   } finally {
     files.closeSync(fd);
     files.unlinkSync(draft);
   }
-  syncDirectory(files, dirname(path));
+  await syncDirectory(files, dirname(path));
 }

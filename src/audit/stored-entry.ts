@@ -53,7 +53,7 @@ const OWN_FIELDS: Readonly<Record<EntryType, readonly string[]>> = {
     'would_deny',
   ],
   recovery: ['lost_checkpoint', 'torn'],
-  retention: ['retain_ms', 'segments'],
+  retention: ['first_kept', 'retain_ms', 'segments'],
   segment: ['frontier', 'key_kept', 'origin', 'segment', 'torn', 'tree_size', 'vkey'],
 };
 
@@ -146,6 +146,7 @@ function bodyOf(entry: TrailEntry, envelope: Envelope): Body {
     case 'retention':
       return {
         entry_id: envelope.entryId,
+        first_kept: entry.firstKept,
         retain_ms: entry.retainMs,
         segments: entry.segments.map(({ segment, firstSeq, lastSeq, sha256 }) => ({
           first_seq: firstSeq,

@@ -61,6 +61,9 @@ export class TrailDirectory {
   #facts: FileFacts | null = null;
   #origin: string | null = null;
   #vkey: string | null = null;
+  #headerLine = '';
+  #outbox: SealedEntry[] | null = null;
+  #watched: { readonly size: number; root: Buffer | null } | null = null;
   #startedMs = 0;
   /** Bytes of whole entries in the newest segment; what lies behind them is torn. */
   #offset = 0;
@@ -100,6 +103,31 @@ export class TrailDirectory {
   /** Verifier key that the newest segment names. */
   get vkey(): string | null {
     return this.#vkey;
+  }
+
+  /** First line of the newest segment, without its line feed. */
+  get headerLine(): string {
+    return this.#headerLine;
+  }
+
+  /** From now on keeps what is sealed for {@link takeSealed}. */
+  keepSealed(): void {
+    this.#outbox ??= [];
+  }
+
+  /** What was sealed since the last time, also by the trail itself. */
+  takeSealed(): SealedEntry[] {
+    return this.#outbox?.splice(0) ?? [];
+  }
+
+  /** Asks for the root of the first `size` entries, which {@link watchedRoot} gives after `follow`. */
+  watchSize(size: number): void {
+    this.#watched = { size, root: null };
+  }
+
+  /** Null when the trail is shorter, or when those entries lie before the newest segment. */
+  get watchedRoot(): Buffer | null {
+    return this.#watched?.root ?? null;
   }
 
   /**
@@ -148,7 +176,9 @@ export class TrailDirectory {
   seal(entry: TrailEntry): SealedEntry {
     const seq = this.#head.size;
     const ts = this.#clock().toISOString();
-    return this.#head.seal(entryBody(entry, { entryId: randomUUID(), seq, ts }));
+    const sealed = this.#head.seal(entryBody(entry, { entryId: randomUUID(), seq, ts }));
+    this.#outbox?.push(sealed);
+    return sealed;
   }
 
   /**
@@ -157,9 +187,9 @@ export class TrailDirectory {
    * The closed segment is marked before its successor exists: a supervisor that dies in between
    * leaves a trail whose last segment takes no more entries, and the next one begins a new segment.
    */
-  startSegment(facts: SegmentFacts, torn?: TornBytes): void {
+  async startSegment(facts: SegmentFacts, torn?: TornBytes): Promise<void> {
     if (this.#fd !== -1) {
-      this.#files.fdatasyncSync(this.#fd);
+      await this.#files.fdatasync(this.#fd);
       this.#files.fchmodSync(this.#fd, CLOSED_MODE);
       this.close();
     }
@@ -174,7 +204,8 @@ export class TrailDirectory {
       ...(facts.keyKept === undefined ? {} : { keyKept: facts.keyKept }),
       ...(torn === undefined ? {} : { torn }),
     });
-    this.#createSegment(number, header);
+    await this.#createSegment(number, header);
+    this.#headerLine = header.line.toString('utf8', 0, header.line.length - 1);
     this.#adopt(number, facts.origin, facts.vkey, this.#clock().getTime());
     this.#offset = header.line.length;
   }
@@ -186,14 +217,14 @@ export class TrailDirectory {
   }
 
   /** INVARIANT: a segment gets its name only when its header is whole and on the disk. */
-  #createSegment(number: number, header: SealedEntry): void {
+  async #createSegment(number: number, header: SealedEntry): Promise<void> {
     const path = join(this.path, segmentName(number));
     const draft = `${path}.tmp`;
     this.#fd = this.#files.openSync(draft, O_RDWR | O_APPEND | O_CREAT | O_EXCL);
-    writeFully(this.#files, this.#fd, header.line);
-    this.#files.fdatasyncSync(this.#fd);
+    await writeFullyAsync(this.#files, this.#fd, header.line);
+    await this.#files.fdatasync(this.#fd);
     this.#files.renameSync(draft, path);
-    syncDirectory(this.#files, this.path);
+    await syncDirectory(this.#files, this.path);
   }
 
   /** Starts over from the header of the last segment. */
@@ -231,11 +262,13 @@ export class TrailDirectory {
     const bytes = Buffer.alloc(LINE_BYTES_MAX);
     const length = this.#files.readSync(this.#fd, bytes, 0);
     const end = bytes.subarray(0, length).indexOf(LINE_FEED);
-    const header = end === -1 ? null : parseSegmentHeader(bytes.toString('utf8', 0, end));
+    this.#headerLine = bytes.toString('utf8', 0, Math.max(end, 0));
+    const header = parseSegmentHeader(this.#headerLine);
     if (header === null || header.number !== number) {
       throw this.#brokenError(`\`${segmentName(number)}\` does not begin with its header`);
     }
     this.#head = new TrailHead(header.previousHash, header.frontier);
+    this.#noteWatched();
     this.#adopt(number, header.origin, header.vkey, header.startedMs);
   }
 
@@ -285,6 +318,11 @@ export class TrailDirectory {
     if (!entryHash) throw this.#brokenError(`entry ${this.#head.size} is damaged`);
     this.#head.advance(entryHash);
     this.#offset += line.length + 1;
+    this.#noteWatched();
+  }
+
+  #noteWatched(): void {
+    if (this.#watched?.size === this.#head.size) this.#watched.root = this.#head.frontier.root();
   }
 
   #isNextLine(line: Buffer): boolean {

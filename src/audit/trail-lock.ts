@@ -8,7 +8,7 @@ import { describeOwner, isGone, type LockOwner, parseOwner } from './lock-owner.
 /** Name of the lock in the directory of a trail. */
 export const LOCK_NAME = 'lock';
 /** Held for the microseconds in which the lock of a dead owner is removed. */
-const TAKEOVER_NAME = 'lock-takeover';
+export const TAKEOVER_NAME = 'lock-takeover';
 /** Asks a busy owner to pause between two batches. */
 const WANTED_NAME = 'lock-wanted';
 const OWNER_PREFIX = 'lock-owner-';

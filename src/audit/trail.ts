@@ -1,13 +1,18 @@
 import { performance } from 'node:perf_hooks';
 import { setTimeout as delay, setImmediate as yieldToLoop } from 'node:timers/promises';
 import { AuditError } from '../errors.ts';
-import type { AuditReceipt, AuditTrail, Durability } from './audit-trail.ts';
+import type { AuditReceipt, AuditTrail, Durability, TrailOptions } from './audit-trail.ts';
+import { Checkpointer, type Exclusive } from './checkpointer.ts';
 import type { DigestKey } from './digest-key.ts';
-import type { AuditEntry } from './entry.ts';
+import type { AuditEntry, TrailEntry } from './entry.ts';
+import type { FileLayer } from './file-layer.ts';
+import type { HeadSigner } from './head-signer.ts';
+import { Maintenance } from './maintenance.ts';
 import type { SealedEntry } from './sealed-line.ts';
-import type { SegmentFacts, TrailDirectory } from './trail-directory.ts';
+import type { TrailDirectory } from './trail-directory.ts';
 import type { TrailLock } from './trail-lock.ts';
 
+const ROTATE_BYTES = 100 * 1024 * 1024;
 /** Entries one supervisor may append before others get a chance at the lock. */
 const BATCH_ENTRIES_MAX = 512;
 /** Time for which one supervisor keeps the lock while it has more to append. */
@@ -20,26 +25,31 @@ const PENDING_MAX = 65_536;
 /** Acknowledged at `queue` and not yet written; the next append waits. */
 const OUTGOING_BYTES_MAX = 8 * 1024 * 1024;
 
-/** Everything a trail is made of, opened and locked once by `openTrail`. */
-export interface TrailParts {
+/** Everything a trail is made of, opened by `openTrail`; what the caller left out has its default. */
+export interface TrailParts extends TrailOptions {
   readonly directory: TrailDirectory;
   readonly lock: TrailLock;
   readonly digestKey: DigestKey;
-  readonly durability: Durability;
-  readonly segment: SegmentFacts;
-  readonly rotateBytes: number;
-  readonly rotateAgeMs: number;
+  /** Null when the trail is keyless. */
+  readonly headSigner: HeadSigner | null;
+  readonly origin: string;
   readonly clock: () => Date;
+  readonly files: FileLayer;
 }
 
 interface Pending {
-  readonly entry: AuditEntry;
+  readonly entry: TrailEntry;
   readonly resolve: (receipt: AuditReceipt) => void;
   readonly reject: (error: unknown) => void;
 }
 
 interface SealedPending extends Pending {
   readonly sealed: SealedEntry;
+}
+
+interface Task {
+  readonly run: () => Promise<void>;
+  readonly reject: (error: unknown) => void;
 }
 
 /**
@@ -50,11 +60,17 @@ interface SealedPending extends Pending {
  * pump. The lock is kept to the end of the tick, so appends that follow each other share it.
  */
 export class DirectoryTrail implements AuditTrail {
-  readonly signed = false;
+  readonly signed: boolean;
   readonly origin: string;
   readonly path: string;
   readonly #parts: TrailParts;
+  readonly #durability: Durability;
+  readonly #rotateBytes: number;
+  readonly #rotateAgeMs: number;
+  readonly #checkpointer: Checkpointer | null;
+  readonly #maintenance: Maintenance;
   readonly #pending: Pending[] = [];
+  readonly #tasks: Task[] = [];
   #pump: Promise<void> | null = null;
   /** Sealed and acknowledged at `queue`, not yet given to the kernel. */
   #outgoing: Buffer[] = [];
@@ -69,9 +85,40 @@ export class DirectoryTrail implements AuditTrail {
   #batchStartMs = 0;
 
   constructor(parts: TrailParts) {
+    const { directory, headSigner } = parts;
     this.#parts = parts;
-    this.origin = parts.segment.origin;
-    this.path = parts.directory.path;
+    this.origin = parts.origin;
+    this.path = directory.path;
+    this.signed = headSigner !== null;
+    this.#durability = parts.durability ?? 'os';
+    this.#rotateBytes = parts.rotateBytes ?? ROTATE_BYTES;
+    this.#rotateAgeMs = parts.rotateAgeMs ?? Number.POSITIVE_INFINITY;
+    const exclusive: Exclusive = (task) => this.#exclusive(task);
+    this.#checkpointer =
+      headSigner &&
+      new Checkpointer({
+        headSigner,
+        exclusive,
+        sync: () => directory.sync(),
+        tell: (note) => this.#tell(note),
+        record: (entry) => this.#enqueue(entry),
+      });
+    this.#maintenance = new Maintenance({
+      ...parts,
+      checkpointer: this.#checkpointer,
+      exclusive,
+      compress: parts.compress ?? true,
+      retainMs: parts.retainMs ?? Number.POSITIVE_INFINITY,
+    });
+  }
+
+  /** Signs what is there, and begins to look after the closed segments. */
+  async start(): Promise<void> {
+    await this.#checkpointer?.run();
+    // The header that opening the trail may have written goes to the backend before anything else.
+    if (this.#parts.backend !== undefined) await this.#exclusive(() => {});
+    if (this.#failure !== null) throw this.#failure;
+    this.#maintenance.start();
   }
 
   append(entry: AuditEntry): Promise<AuditReceipt> {
@@ -82,8 +129,33 @@ export class DirectoryTrail implements AuditTrail {
     } catch (error) {
       return Promise.reject(this.#fail(error));
     }
+    return this.#enqueue(entry);
+  }
+
+  /** Appends an entry that only the trail itself may write. */
+  appendOwn(entry: TrailEntry): Promise<AuditReceipt> {
+    return this.#enqueue(entry);
+  }
+
+  #enqueue(entry: TrailEntry): Promise<AuditReceipt> {
+    if (this.#failure !== null) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) => {
       this.#pending.push({ entry, resolve, reject });
+      this.#pump ??= this.#drain();
+    });
+  }
+
+  #exclusive<T>(task: () => T | Promise<T>): Promise<T> {
+    if (this.#failure !== null) return Promise.reject(this.#failure);
+    return new Promise((resolve, reject) => {
+      const run = async (): Promise<void> => {
+        try {
+          resolve(await task());
+        } catch (error) {
+          reject(error);
+        }
+      };
+      this.#tasks.push({ run, reject });
       this.#pump ??= this.#drain();
     });
   }
@@ -92,11 +164,15 @@ export class DirectoryTrail implements AuditTrail {
     return this.#parts.digestKey.digest(callId, bytes);
   }
 
-  async flush(): Promise<void> {
+  async #drained(): Promise<void> {
     while (this.#pump !== null || this.#outgoingDone !== null) {
       await this.#pump;
       await this.#outgoingDone;
     }
+  }
+
+  async flush(): Promise<void> {
+    await this.#drained();
     if (this.#failure !== null) throw this.#failure;
     try {
       await this.#parts.directory.sync();
@@ -109,10 +185,14 @@ export class DirectoryTrail implements AuditTrail {
     if (this.#isClosed) return;
     this.#isClosed = true;
     try {
+      await this.#maintenance.stop();
+      await this.#drained();
+      await this.#checkpointer?.finish();
       await this.flush();
     } finally {
       this.#parts.lock.close();
       this.#parts.directory.close();
+      await this.#parts.backend?.close();
     }
   }
 
@@ -125,8 +205,8 @@ export class DirectoryTrail implements AuditTrail {
 
   /** Takes the lock where it is free; the pump does what needs more than that. */
   #canSealNow(): boolean {
-    const { durability, lock } = this.#parts;
-    if (durability === 'disk' || this.#pump !== null) return false;
+    const { backend, lock } = this.#parts;
+    if (this.#durability === 'disk' || backend !== undefined || this.#pump !== null) return false;
     if (this.#outgoingBytes >= OUTGOING_BYTES_MAX) return false;
     if (lock.isHeld) return !this.#isBatchOver() && !this.#isRotationDue();
     if (!lock.tryAcquire()) return false;
@@ -134,16 +214,17 @@ export class DirectoryTrail implements AuditTrail {
     return !this.#isRotationDue();
   }
 
-  #sealNow(entry: AuditEntry): AuditReceipt {
-    const { directory, durability } = this.#parts;
+  #sealNow(entry: TrailEntry): AuditReceipt {
+    const { directory } = this.#parts;
     const sealed = directory.seal(entry);
     this.#batchEntries += 1;
-    if (durability === 'queue') this.#sendLater(sealed.line);
+    if (this.#durability === 'queue') this.#sendLater(sealed.line);
     else {
       directory.appendSync(sealed);
       if (mayBlockThisProcess(entry)) this.#parts.lock.release();
       else this.#releaseAtEndOfTick();
     }
+    this.#checkpointer?.touch(directory.head.size);
     return { seq: sealed.seq, entryHash: sealed.entryHash };
   }
 
@@ -165,11 +246,11 @@ export class DirectoryTrail implements AuditTrail {
   }
 
   #isRotationDue(): boolean {
-    const { directory, rotateBytes, rotateAgeMs, clock } = this.#parts;
-    if (this.#needsSegment || directory.segmentBytes + this.#outgoingBytes >= rotateBytes)
+    const { directory, clock } = this.#parts;
+    if (this.#needsSegment || directory.segmentBytes + this.#outgoingBytes >= this.#rotateBytes)
       return true;
     const ageMs = clock().getTime() - directory.segmentStartedMs;
-    return ageMs >= rotateAgeMs;
+    return ageMs >= this.#rotateAgeMs;
   }
 
   #releaseAtEndOfTick(): void {
@@ -219,12 +300,14 @@ export class DirectoryTrail implements AuditTrail {
       await null;
       for (let isDone = false; !isDone; ) {
         await this.#enterBatch();
+        await this.#tasks.shift()?.run();
         isDone = await this.#writeBatch(this.#takeBatch());
       }
     } catch (error) {
       this.#pump = null;
       const failure = this.#fail(error);
-      for (const { reject } of this.#pending.splice(0)) reject(failure);
+      const waiting = [...this.#tasks.splice(0), ...this.#pending.splice(0)];
+      for (const { reject } of waiting) reject(failure);
     }
   }
 
@@ -237,12 +320,17 @@ export class DirectoryTrail implements AuditTrail {
       await lock.acquire(LOCK_WAIT_MS);
       this.#enter();
     }
-    if (this.#isRotationDue()) this.#rotate();
+    // A task alone begins a segment only when there is none that takes entries.
+    const isDue = this.#pending.length > 0 ? this.#isRotationDue() : this.#needsSegment;
+    if (isDue) await this.#rotate();
   }
 
-  #rotate(): void {
-    this.#parts.directory.startSegment(this.#parts.segment);
+  async #rotate(): Promise<void> {
+    const { directory, headSigner, origin } = this.#parts;
+    if (headSigner === null) await directory.startSegment({ origin, vkey: null });
+    else await headSigner.startSegment();
     this.#needsSegment = false;
+    this.#maintenance.start();
   }
 
   #takeBatch(): SealedPending[] {
@@ -260,17 +348,17 @@ export class DirectoryTrail implements AuditTrail {
 
   /** @returns true when nothing waits any more and the pump has ended */
   async #writeBatch(batch: readonly SealedPending[]): Promise<boolean> {
-    const { directory, durability } = this.#parts;
+    const { directory } = this.#parts;
     const lines = Buffer.concat(batch.map(({ sealed }) => sealed.line));
     try {
-      if (durability === 'os') directory.appendSync({ line: lines });
-      else await directory.append(lines);
-      if (durability === 'disk') await directory.sync();
+      if (lines.length > 0) await this.#store(lines);
+      for (const sealed of directory.takeSealed()) await this.#parts.backend?.write(sealed);
     } catch (error) {
       const failure = this.#fail(error);
       for (const { reject } of batch) reject(failure);
       throw failure;
     }
+    this.#checkpointer?.touch(directory.head.size);
     const isDone = this.#endBatch();
     for (const { resolve, sealed } of batch) {
       resolve({ seq: sealed.seq, entryHash: sealed.entryHash });
@@ -278,11 +366,18 @@ export class DirectoryTrail implements AuditTrail {
     return isDone;
   }
 
+  async #store(lines: Buffer): Promise<void> {
+    const { directory } = this.#parts;
+    if (this.#durability === 'os') directory.appendSync({ line: lines });
+    else await directory.append(lines);
+    if (this.#durability === 'disk') await directory.sync();
+  }
+
   /** INVARIANT: the pump ends before its last entries are acknowledged, so the next one is sealed at once. */
   #endBatch(): boolean {
-    if (this.#pending.length > 0) return false;
+    if (this.#pending.length > 0 || this.#tasks.length > 0) return false;
     this.#pump = null;
-    if (this.#parts.durability === 'disk') this.#release();
+    if (this.#durability === 'disk') this.#release();
     else this.#releaseAtEndOfTick();
     return true;
   }
@@ -294,6 +389,11 @@ export class DirectoryTrail implements AuditTrail {
     lock.release();
     if (isWanted) await delay(YIELD_MS);
     else await yieldToLoop();
+  }
+
+  async #tell(note: string): Promise<void> {
+    await this.#parts.witness?.publish(note);
+    await this.#parts.backend?.checkpoint?.(note);
   }
 
   /** Closes the trail for good: whatever the disk does now, nothing is appended behind a gap. */
@@ -317,7 +417,7 @@ export class DirectoryTrail implements AuditTrail {
 }
 
 /** After such an entry this process runs the tool itself, which may block for as long as it likes. */
-function mayBlockThisProcess(entry: AuditEntry): boolean {
+function mayBlockThisProcess(entry: TrailEntry): boolean {
   return entry.type === 'decision' && entry.target?.kind === 'function';
 }
 

@@ -9,11 +9,10 @@
  */
 import type { AuditEntry, AuditReceipt, AuditTrail } from '../audit/index.ts';
 import type { Outcome, OutcomeFacts } from '../call.ts';
-import { isEnforceError } from '../errors.ts';
 import { type Admission, admit } from './admit.ts';
 import { type CallFacts, decisionEntry, outcomeEntry } from './audit-entries.ts';
 import { type IdentifiedCall, identify, identityOf } from './identify.ts';
-import { denial, type FinalEnd, failure } from './outcome.ts';
+import { auditFailure, denial, type FinalEnd, failure } from './outcome.ts';
 import type { CallRequest, EnforcementParts } from './parts.ts';
 import { notPerformed, type Performance, perform } from './perform.ts';
 import { addCounts, redactArguments } from './redact-call.ts';
@@ -38,7 +37,7 @@ export async function enforceCall(parts: EnforcementParts, request: CallRequest)
   const recorded = await append(parts.trail, (trail) => decisionEntry(trail, facts));
   if (recorded.failure !== undefined) {
     await admission.abandoned();
-    return outcomeOf(facts, notPerformed(auditFailure(call, recorded.failure, false)));
+    return outcomeOf(facts, notPerformed(auditFailure(call.tool, recorded.failure, false)));
   }
   const { argsJson } = sent;
   const performed =
@@ -58,7 +57,7 @@ export async function enforceCall(parts: EnforcementParts, request: CallRequest)
 
   const concluded = await append(parts.trail, (trail) => outcomeEntry(trail, facts, performed));
   if (concluded.failure === undefined) return outcomeOf(facts, performed, concluded.receipt);
-  const end = auditFailure(call, concluded.failure, performed.isRun);
+  const end = auditFailure(call.tool, concluded.failure, performed.isRun);
   return outcomeOf(facts, { ...performed, end, stdout: '', stderr: '' });
 }
 
@@ -78,16 +77,6 @@ async function append(
   } catch (failure) {
     return { failure };
   }
-}
-
-function auditFailure({ tool }: IdentifiedCall, cause: unknown, didRun: boolean): FinalEnd {
-  const why = isEnforceError(cause) ? cause.message : 'the audit trail failed';
-  const what = didRun
-    ? 'the tool did run, but its outcome is not recorded'
-    : 'the tool did not run';
-  const code = isEnforceError(cause) ? cause.code : 'ENF_AUDIT_WRITE';
-  const details = { didRun };
-  return failure('audit-failed', code, `tool \`${tool}\`: ${what}: ${why}`, { cause, details });
 }
 
 function denied({ tool }: IdentifiedCall, { decision, retryAfterMs }: Admission): FinalEnd {

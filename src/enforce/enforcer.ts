@@ -10,11 +10,10 @@ import { type CompiledPolicy, compilePolicy, foldToolName, type ToolRules } from
 import {
   defaultToolName,
   FunctionRunner,
-  ProcessRunner,
-  type Runner,
+  type HostTiers,
+  openHostTiers,
   type StopReason,
   sweepScratch,
-  ThreadRunner,
 } from '../isolation/index.ts';
 import { loadPolicy, type Policy, shippedDefault } from '../policy/index.ts';
 import {
@@ -117,7 +116,7 @@ export async function createEnforcer(options: EnforcerOptions = {}): Promise<Enf
     store: options.store ?? memoryStore(),
     logger: options.logger ?? pino({ level: 'silent' }),
     killSwitch: createKillSwitch(killFile),
-    runners: [new ProcessRunner(), new ThreadRunner()],
+    tiers: await openHostTiers(protectedPaths(policy, settings, trail)),
   });
 }
 
@@ -143,6 +142,16 @@ async function openAudit(
   return openTrail(audit ?? { path: settings.auditPath, durability: settings.auditDurability });
 }
 
+/** What no tool may read, whatever its policy grants. */
+function protectedPaths(
+  { files }: Policy,
+  { stateDir }: Settings,
+  trail: AuditTrail | null,
+): readonly string[] {
+  const folders = [trail?.path ?? null, stateDir].filter((path) => path !== null);
+  return [...files, ...folders];
+}
+
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -159,7 +168,7 @@ interface EnforcerParts {
   readonly store: StateStore;
   readonly logger: Logger;
   readonly killSwitch: KillSwitch;
-  readonly runners: readonly Runner[];
+  readonly tiers: HostTiers;
 }
 
 /** What a call inherits from the call or scope it is made in. */
@@ -172,17 +181,17 @@ class CallEnforcer implements Enforcer {
   readonly killSwitch: KillSwitch;
   readonly #parts: EnforcementParts;
   readonly #patterns: PatternRegistry | undefined;
-  readonly #runners: readonly Runner[];
+  readonly #tiers: HostTiers;
   readonly #running = new Map<AbortController, Promise<unknown>>();
   readonly #surrounding: AsyncLocalStorage<Surrounding> = new AsyncLocalStorage();
   readonly #forgetKillSwitch: () => void;
   #compiled: CompiledPolicy;
   #closing: Promise<void> | null = null;
 
-  constructor({ policy, trail, patterns, store, logger, killSwitch, runners }: EnforcerParts) {
+  constructor({ policy, trail, patterns, store, logger, killSwitch, tiers }: EnforcerParts) {
     this.killSwitch = killSwitch;
     this.#patterns = patterns;
-    this.#runners = runners;
+    this.#tiers = tiers;
     this.#compiled = compilePolicy(policy);
     const clock = (): number => performance.now();
     this.#parts = {
@@ -217,7 +226,7 @@ class CallEnforcer implements Enforcer {
       target,
       args,
       tool: tool ?? defaultToolName(target),
-      runners: this.#runners,
+      ...this.#tiers,
       limits,
       ...(onLog === undefined ? {} : { onLog }),
       ...(onProgress === undefined ? {} : { onProgress }),
@@ -236,7 +245,10 @@ class CallEnforcer implements Enforcer {
     const runners = [new FunctionRunner(trusted)];
     return async function enforced(this: unknown, ...values: A): Promise<Awaited<R>> {
       const bound = bindArguments(fn as AnyFunction, this, values, { tool, params });
-      const outcome = await enforce({ ...bound, tool, runners, limits: {} }, context);
+      const outcome = await enforce(
+        { ...bound, tool, runners, shortfalls: [], limits: {} },
+        context,
+      );
       return unwrap(outcome as Outcome<Awaited<R>>);
     };
   }
@@ -264,7 +276,7 @@ class CallEnforcer implements Enforcer {
   }
 
   async #enforce(
-    call: Pick<CallRequest, 'target' | 'args' | 'tool' | 'runners' | 'limits'>,
+    call: Pick<CallRequest, 'target' | 'args' | 'tool' | 'runners' | 'shortfalls' | 'limits'>,
     context: CallContext,
     signal?: AbortSignal,
   ): Promise<Outcome> {
@@ -337,7 +349,7 @@ class CallEnforcer implements Enforcer {
     await ended;
     this.#forgetKillSwitch();
     this.killSwitch.close();
-    await Promise.all(this.#runners.map((runner) => runner.close()));
+    await Promise.all(this.#tiers.runners.map((runner) => runner.close()));
     await this.#parts.ledger.close();
     await this.#parts.trail?.close();
   }

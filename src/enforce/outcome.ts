@@ -6,6 +6,7 @@ import {
   type EnforceErrorOptions,
   type ErrorCode,
   IsolationUnavailableError,
+  isEnforceError,
   LimitExceededError,
   ToolError,
   WorkerError,
@@ -57,6 +58,15 @@ export function denial(
   const message = `tool \`${tool.slice(0, 256)}\`: ${first?.message ?? 'denied'}`;
   const code = first?.code ?? 'ENF_DENIED_RULE_FAILED';
   return failure(status, code, message, { details: { ...details, reasons } });
+}
+
+/** The end of a call whose entry could not be written: nothing ran, or its value is withheld. */
+export function auditFailure(tool: string, cause: unknown, didRun: boolean): FinalEnd {
+  const why = isEnforceError(cause) ? cause.message : 'the audit trail failed';
+  const what = didRun ? 'the tool did run, but not all of it is recorded' : 'the tool did not run';
+  const code = isEnforceError(cause) ? cause.code : 'ENF_AUDIT_WRITE';
+  const details = { didRun };
+  return failure('audit-failed', code, `tool \`${tool}\`: ${what}: ${why}`, { cause, details });
 }
 
 /**

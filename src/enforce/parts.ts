@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { AuditTrail } from '../audit/index.ts';
 import type { CompiledPolicy, ToolRules } from '../gate/index.ts';
-import type { Runner } from '../isolation/index.ts';
+import type { Runner, TierShortfall } from '../isolation/index.ts';
 import type { Redactor } from '../redaction/index.ts';
 import type { KillSwitch, Ledger, SessionHistories } from '../usage/index.ts';
 import type { Request, Surroundings } from './identify.ts';
@@ -27,6 +27,8 @@ export interface EnforcementParts {
 export interface CallRequest extends Request {
   /** Those that work on this host; or the one for functions of this process. */
   readonly runners: readonly Runner[];
+  /** Why other tiers do not work here. */
+  readonly shortfalls: readonly TierShortfall[];
   readonly limits: CallLimits;
   /** Aborted with a StopReason by the kill switch, a closing enforcer or the caller. */
   readonly stop: AbortSignal;

@@ -1,9 +1,17 @@
 import type { Confinement, IsolationReport, Usage } from '../call.ts';
 import type { ToolRules } from '../gate/index.ts';
-import { chooseRunner, type Job, type RunEnd, type RunReport } from '../isolation/index.ts';
+import {
+  chooseRunner,
+  type EgressRecord,
+  type Job,
+  type ResolvedTarget,
+  type RunEnd,
+  type RunReport,
+} from '../isolation/index.ts';
 import type { Redactor } from '../redaction/index.ts';
+import { EgressLog } from './egress-log.ts';
 import type { IdentifiedCall } from './identify.ts';
-import { denial, type FinalEnd, failure } from './outcome.ts';
+import { auditFailure, denial, type FinalEnd, failure } from './outcome.ts';
 import type { CallRequest, EnforcementParts } from './parts.ts';
 import { type Counts, isTooLarge, type RedactedOutput, redactOutput } from './redact-call.ts';
 
@@ -62,7 +70,8 @@ export async function perform(
   admitted: AdmittedCall,
 ): Promise<Performance> {
   const { request, confinement, rules, redactor, call, admittedAt } = admitted;
-  const choice = chooseRunner(request.runners, confinement);
+  if (call.target === null) throw new TypeError('a call without a target was admitted');
+  const choice = chooseRunner(request.runners, call.target, confinement, request.shortfalls);
   if (!('runner' in choice)) {
     const { message, cause, remedy } = choice;
     const details = { cause, remedy };
@@ -71,11 +80,17 @@ export async function perform(
     );
   }
   const { runner, unenforced } = choice;
-  const report = await runner.run(jobOf(parts, admitted));
+  const egress = new EgressLog(parts.trail, call.callId);
+  const onEgress = (record: EgressRecord): void => egress.add(record);
+  const report = await runner.run({ ...jobOf(parts, admitted, call.target), onEgress });
+  const unwritten = await egress.firstFailure();
   const output = redactOutput(report, redactor, rules);
   const { layers, profileDigest, cpuMs, peakMemoryBytes, outputBytes, limitsHit, exit } = report;
   return {
-    end: finalEnd(call.tool, output, confinement),
+    end:
+      unwritten === undefined
+        ? finalEnd(call.tool, output, confinement)
+        : auditFailure(call.tool, unwritten, true),
     isolation: { tier: runner.tier, layers, profileDigest, unenforced },
     usage: {
       wallMs: Math.round(parts.clock() - admittedAt),
@@ -93,14 +108,13 @@ export async function perform(
   };
 }
 
-function jobOf(parts: EnforcementParts, admitted: AdmittedCall): Job {
+function jobOf(parts: EnforcementParts, admitted: AdmittedCall, target: ResolvedTarget): Job {
   const { request, call, argsJson, confinement, redactor, admittedAt } = admitted;
-  if (call.target === null) throw new TypeError('a call without a target was admitted');
   const { onLog, onProgress, stop } = request;
   return {
     callId: call.callId,
     tool: call.tool,
-    target: call.target,
+    target,
     argsJson,
     confinement,
     remainingMs: confinement.limits.wallMs - (parts.clock() - admittedAt),

@@ -29,7 +29,7 @@ export interface BubblewrapInput {
   readonly network: 'none' | 'bridged' | 'unrestricted';
   /** Sockets of the supervisor and where the tool finds them. */
   readonly sockets: readonly { readonly path: string; readonly target: string }[];
-  /** The first descriptor that is free for binds and data; they follow one another. */
+  /** The first descriptor that is free: first the data, then the binds, one after another. */
   readonly firstDescriptor: number;
   /** What runs inside: the inner launcher and its arguments. */
   readonly command: readonly [string, ...string[]];
@@ -75,16 +75,16 @@ export function bubblewrapArguments(input: BubblewrapInput): BubblewrapLaunch {
     access: 'read' as const,
   }));
   const kept = view.masks.flatMap(keptPath);
+  const accounts = accountFiles(user, scratch.path).map((file) => ({
+    ...file,
+    descriptor: descriptors(),
+  }));
   const binds = [...paths, ...sockets, ...kept].map((bind) => ({
     ...bind,
     descriptor: descriptors(),
   }));
   const links = linksOutside(view, paths, scratch.path);
   const ofTarget = new Map(binds.map((bind) => [bind.target, bind]));
-  const accounts = accountFiles(user, scratch.path).map((file) => ({
-    ...file,
-    descriptor: descriptors(),
-  }));
   const argv = [
     ...namespaces(input),
     ...['--die-with-parent', '--new-session', '--clearenv'],

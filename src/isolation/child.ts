@@ -12,6 +12,12 @@ export interface Child {
   readonly stderr: Readable;
   /** Descriptor 3. Workers only. */
   readonly channel: Duplex | null;
+  /** Descriptor 4, where the launcher reads its tables. */
+  readonly table: Writable | null;
+  /** Descriptor 5, where it says how far it got. */
+  readonly launchReport: Readable | null;
+  /** All of them, to be destroyed at the end. */
+  readonly streams: readonly { destroy(): unknown }[];
   /** Settles at its exit, whether or not its pipes are still held open by others. */
   readonly exited: Promise<ChildExit>;
 }
@@ -37,13 +43,12 @@ const DRAIN_TURNS_MAX = 1000;
  * @returns the child, or the system's error code when it could not be started
  */
 export async function startChild(plan: LaunchPlan): Promise<Child | { readonly cause: string }> {
-  const isWorker = plan.channel === 'frames';
   const child = execa(plan.file, [...plan.args], {
     cwd: plan.cwd,
     env: plan.env,
     extendEnv: false,
     detached: true,
-    stdio: [isWorker ? 'ignore' : 'pipe', 'pipe', 'pipe', ...(isWorker ? (['pipe'] as const) : [])],
+    stdio: stdioOf(plan),
     buffer: false,
     reject: false,
     // The group is killed by its runner when this process exits; execa would only reach the leader.
@@ -56,18 +61,49 @@ export async function startChild(plan: LaunchPlan): Promise<Child | { readonly c
     const result = await child;
     return { cause: result.code ?? 'unknown error' };
   }
-  const [stdin, stdout, stderr, channel] = child.stdio;
-  if (!stdout || !stderr) throw new TypeError('stdout and stderr are always pipes');
+  // The types of execa end at index 2; which entries are pipes is decided in stdioOf.
+  const [stdin, stdout, stderr, channel, table, launchReport, , ...texts] =
+    child.stdio as readonly unknown[] as ChildStdio;
+  for (const [index, text] of (plan.launch?.texts ?? []).entries()) texts[index]?.end(text);
   return {
     pid: child.pid,
-    stdin: (stdin ?? null) as Writable | null,
+    stdin,
     stdout,
     stderr,
-    channel: (channel ?? null) as Duplex | null,
+    channel: plan.channel === 'frames' ? channel : null,
+    table: table ?? null,
+    launchReport: launchReport ?? null,
+    streams,
     exited: new Promise((resolve) => {
       child.once('exit', (code, signal) => resolve({ code, signal }));
     }),
   };
+}
+
+type ChildStdio = readonly [
+  Writable | null,
+  Readable,
+  Readable,
+  Duplex,
+  Writable | undefined,
+  Readable | undefined,
+  unknown,
+  ...Writable[],
+];
+
+// The types of execa know descriptors up to 9; its code takes any.
+type Stdio = readonly ['ignore' | 'pipe', 'pipe', 'pipe', ...('ignore' | 'pipe' | 9)[]];
+
+/** 0–2 standard, 3 frames, 4 table, 5 report, 6 the launcher itself, then texts. */
+function stdioOf({ channel, launch }: LaunchPlan): Stdio {
+  const isWorker = channel === 'frames';
+  const stdin = isWorker ? 'ignore' : 'pipe';
+  if (launch === undefined)
+    return [stdin, 'pipe', 'pipe', ...(isWorker ? (['pipe'] as const) : [])];
+  const { descriptor, texts } = launch;
+  const chained = descriptor === null ? [] : [descriptor as 9, ...texts.map(() => 'pipe' as const)];
+  // A command's descriptor 3 is only there because the launcher counts on 3 to 5 being taken.
+  return [stdin, 'pipe', 'pipe', 'pipe', 'pipe', 'pipe', ...chained];
 }
 
 /** EPIPE and ECONNRESET say that the child closed its end, which its exit or the deadline will tell. */
@@ -78,7 +114,8 @@ function ignoreBrokenPipe(): void {}
  * process that escaped the kill may hold a pipe open for ever.
  */
 export async function drainChild(child: Child): Promise<void> {
-  const readable = [child.stdout, child.stderr, child.channel].filter((stream) => stream !== null);
+  const { stdout, stderr, channel, launchReport, streams } = child;
+  const readable = [stdout, stderr, channel, launchReport].filter((stream) => stream !== null);
   let idleTurns = 0;
   const onData = (): void => {
     idleTurns = 0;
@@ -91,5 +128,5 @@ export async function drainChild(child: Child): Promise<void> {
     await delay(1);
     idleTurns += 1;
   }
-  for (const stream of [child.stdin, ...readable]) stream?.destroy();
+  for (const stream of streams) stream.destroy();
 }

@@ -1,5 +1,7 @@
 import { type Confinement, TIERS, type Tier } from '../call.ts';
+import type { Shortfall } from './host-support-error.ts';
 import type { Runner } from './runner.ts';
+import type { ResolvedTarget } from './tool-target.ts';
 
 /** A runner that meets the policy, or why none does. */
 export type RunnerChoice =
@@ -9,6 +11,16 @@ export type RunnerChoice =
       readonly unenforced: readonly string[];
     }
   | { readonly message: string; readonly cause: string; readonly remedy: string };
+
+/** A tier that does not work on this host, and why. */
+export interface TierShortfall extends Shortfall {
+  readonly tier: Tier;
+}
+
+const NO_TIER: Shortfall = {
+  cause: 'it does not work on this host',
+  remedy: 'see `isolation` in the policy reference',
+};
 
 /** When a policy key restricts anything at all: `unlimited` and `unrestricted` need no enforcement. */
 const RESTRICTS: Readonly<Record<string, (confinement: Confinement) => boolean>> = {
@@ -38,18 +50,29 @@ const MET_BY_CHOICE = ['isolation.level', 'isolation.min', 'isolation.require'];
  * call is refused with the cause and the remedy. Pure.
  *
  * @param runners - those that work on this host; or only the one for functions of this process
+ * @param shortfalls - why other tiers do not work here
  */
-export function chooseRunner(runners: readonly Runner[], confinement: Confinement): RunnerChoice {
+export function chooseRunner(
+  runners: readonly Runner[],
+  target: ResolvedTarget,
+  confinement: Confinement,
+  shortfalls: readonly TierShortfall[] = [],
+): RunnerChoice {
   const inProcess = runners.find((runner) => runner.tier === 'none');
   if (inProcess !== undefined) return checkKeys(inProcess, confinement);
   const { level, min, require } = confinement.isolation;
+  const floor = level === 'auto' ? min : level;
   const candidates = runners
     .filter((runner) => (level === 'auto' ? runner.tier !== 'thread' : runner.tier === level))
-    .sort((a, b) => rank(b.tier) - rank(a.tier));
-  const [best] = candidates;
+    .map((runner) => ({ runner, gap: runner.unsuited?.(target, confinement) ?? null }));
+  const suited = candidates.filter(({ gap }) => gap === null).map(({ runner }) => runner);
+  const [best] = suited.sort((a, b) => rank(b.tier) - rank(a.tier));
   if (best === undefined || rank(best.tier) < rank(min)) {
-    const wanted = level === 'auto' ? `${min} or stronger` : level;
-    return refusal(`tier \`${wanted}\` is needed`, `strongest here is \`${best?.tier ?? 'none'}\``);
+    const gap =
+      candidates.find(({ runner, gap }) => gap !== null && rank(runner.tier) >= rank(floor))?.gap ??
+      shortfalls.find(({ tier }) => rank(tier) >= rank(floor));
+    const wanted = level === 'auto' ? `${min}\` or a stronger one` : `${level}\``;
+    return unmet(`tier \`${wanted} is needed`, gap ?? NO_TIER);
   }
   const missing = require.filter((layer) => !best.layers.includes(layer));
   if (missing.length > 0) {
@@ -85,7 +108,11 @@ function quoted(names: readonly string[]): string {
   return names.map((name) => `\`${name}\``).join(', ');
 }
 
+function unmet(needed: string, { cause, remedy }: Shortfall): RunnerChoice {
+  return { message: `${needed}, but ${cause}`, cause, remedy };
+}
+
 function refusal(needed: string, cause: string): RunnerChoice {
   const remedy = 'remove the demand from the policy, or run where it can be enforced';
-  return { message: `${needed}, but ${cause}`, cause, remedy };
+  return unmet(needed, { cause, remedy });
 }

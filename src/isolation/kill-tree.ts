@@ -10,12 +10,14 @@ const ROUNDS_MAX = 10;
 const ROUND_MS = 1;
 
 /**
- * Ends a worker and everything seen to belong to it: its group at once, then what left the group,
- * then, as the last resort, tree-kill. SIGKILL throughout: a tool may trap anything else.
+ * Ends a worker and everything seen to belong to it: its group, then what left the group, then, as
+ * the last resort, tree-kill. SIGKILL throughout: a tool may trap anything else.
  *
  * @returns pids that still live, the root's where that cannot be seen; empty is the rule
  */
 export async function killTree(tree: ProcessTree): Promise<readonly number[]> {
+  // Looked at first: once a parent is dead, its children are nobody's and cannot be found any more.
+  await tree.refresh();
   signalGroup(tree.rootPid);
   let living = await pidsOf(tree);
   for (let round = 0; round < ROUNDS_MAX && living.length > 0; round += 1) {

@@ -21,6 +21,7 @@ function explainArgument(argument: LaunchArgument): string {
   if (typeof argument === 'number' || typeof argument === 'bigint') return String(argument);
   if ('text' in argument) return JSON.stringify(argument.text);
   if ('texts' in argument) return JSON.stringify(argument.texts);
+  if ('environment' in argument) return `{${Object.keys(argument.environment).join(', ')}}`;
   if ('bytes' in argument) return `{${Buffer.from(argument.bytes).toString('hex')}}`;
   if ('filter' in argument) return `{${argument.filter.length / 8} instructions}`;
   if ('slot' in argument) return `&${argument.slot}`;

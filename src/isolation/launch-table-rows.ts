@@ -42,7 +42,10 @@ export interface LaunchTableInput {
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
-  /** Descriptors from this one on do not reach the program, but for `paths`. At least 3. */
+  /**
+   * Descriptors from this one on do not reach the program, but for `paths`. 3 for a program without
+   * frames; otherwise everything below it must be open in the launcher, or the launch is refused.
+   */
   readonly closeFrom: number;
   /**
    * Paths to open without following a symlink and to keep open for the program, as descriptors
@@ -57,6 +60,8 @@ export interface LaunchTableInput {
 }
 
 const AT_FDCWD = -100;
+const FRAMES_DESCRIPTOR = 3;
+const O_CLOEXEC = 0x80000;
 const O_WRONLY_CLOEXEC = 0x80001;
 const O_PATH = 0x200000;
 const RESOLVE_NO_SYMLINKS = 0x04;
@@ -85,6 +90,7 @@ export function buildLaunchRows(input: LaunchTableInput): readonly LaunchRow[] {
   const firstFree = firstClosed + paths.length;
   return [
     ...(input.tableFollows === true ? [] : [endOfTable()]),
+    ...(input.closeFrom === FRAMES_DESCRIPTOR ? [occupyFrames()] : []),
     closeRange(firstClosed, 0, 'close the descriptors that are not ours'),
     ...paths.map((path, index) => openPath(path, firstClosed + index)),
     ...input.cgroupProcsFiles.flatMap((file) => joinCgroup(file, firstFree)),
@@ -145,6 +151,12 @@ function mustEqual(
 
 function endOfTable(): LaunchRow {
   return mustEqual(0, 'read', [TABLE_DESCRIPTOR, { slot: 'rest' }, 1], 'see the end of the table');
+}
+
+/** Node opens nothing for `ignore` from index 3 on; what is opened later must not land there. */
+function occupyFrames(): LaunchRow {
+  const args = [TABLE_DESCRIPTOR, FRAMES_DESCRIPTOR, O_CLOEXEC];
+  return mustEqual(FRAMES_DESCRIPTOR, 'dup3', args, 'occupy the descriptor of frames');
 }
 
 function closeRange(first: number, flags: number, purpose: string): LaunchRow {
@@ -250,10 +262,9 @@ function reportReached(): LaunchRow {
 
 function executeRow({ argv, env }: LaunchTableInput): LaunchRow {
   const program = argv[0] ?? '';
-  const entries = Object.entries(env).map(([name, value]) => `${name}=${value}`);
   return must(
     'execve',
-    [{ text: program }, { texts: argv }, { texts: entries }],
+    [{ text: program }, { texts: argv }, { environment: env }],
     `execute \`${program}\``,
   );
 }

@@ -20,15 +20,16 @@ export const LAUNCHER_REFUSED = 125;
 export const REPORT_RECORD_BYTES = 24;
 
 /**
- * One argument of a call. Text is UTF-8 and ends with NUL; `texts` is an argv or envp; `filter` a
- * `struct sock_fprog`; `slot` the address where a `store` row left its result; `reached` the record
- * that says all rows up to this one held.
+ * One argument of a call. Text is UTF-8 and ends with NUL; `texts` is an argv, `environment` an envp
+ * (its values are not shown to people); `filter` a `struct sock_fprog`; `slot` the address where a
+ * `store` row left its result; `reached` the record that says all rows up to this one held.
  */
 export type LaunchArgument =
   | number
   | bigint
   | { readonly text: string }
   | { readonly texts: readonly string[] }
+  | { readonly environment: Readonly<Record<string, string>> }
   | { readonly bytes: Uint8Array }
   | { readonly filter: Uint8Array }
   | { readonly slot: string }
@@ -167,9 +168,10 @@ interface Place {
 function resolve(argument: LaunchArgument, { memory, index, stage }: Place): bigint {
   if (typeof argument === 'number' || typeof argument === 'bigint') return BigInt(argument);
   if ('text' in argument) return memory.place(terminated(argument.text));
-  if ('texts' in argument) {
-    const addresses = argument.texts.map((text) => memory.place(terminated(text)));
-    return memory.place(littleEndian([...addresses, 0n]));
+  if ('texts' in argument) return placeTexts(argument.texts, memory);
+  if ('environment' in argument) {
+    const entries = Object.entries(argument.environment).map(([name, value]) => `${name}=${value}`);
+    return placeTexts(entries, memory);
   }
   if ('bytes' in argument) return memory.place(argument.bytes);
   if ('filter' in argument) {
@@ -179,6 +181,11 @@ function resolve(argument: LaunchArgument, { memory, index, stage }: Place): big
   }
   if ('slot' in argument) return slotAddress(memory, argument.slot);
   return memory.place(reportRecord(index + 1, 0, stage));
+}
+
+function placeTexts(texts: readonly string[], memory: TableMemory): bigint {
+  const addresses = texts.map((text) => memory.place(terminated(text)));
+  return memory.place(littleEndian([...addresses, 0n]));
 }
 
 function operandOf(row: LaunchRow, memory: TableMemory): bigint {

@@ -36,7 +36,8 @@ export function decodeLaunchReport(
   }
   const refusal = records.find((record) => !isReached(record, stages));
   if (refusal !== undefined) return refused(refusal, stages);
-  if (records.length === stages.length) return { state: 'executed' };
+  const inOrder = records.every((record, stage) => record.stage === stage);
+  if (inOrder && records.length === stages.length) return { state: 'executed' };
   return {
     state: 'died',
     cause: `the launcher ended after ${records.length} of ${stages.length} stages`,

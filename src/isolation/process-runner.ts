@@ -1,14 +1,12 @@
-import { fileURLToPath } from 'node:url';
 import { buildEnvironment } from './environment.ts';
 import { guardGroups } from './exit-guard.ts';
 import { signalGroup } from './kill-tree.ts';
 import type { LaunchPlan } from './launch-plan.ts';
+import { watchLimits } from './limit-watch.ts';
 import { runInScratch } from './run-in-scratch.ts';
 import type { Job, Runner, RunReport } from './runner.ts';
 import { superviseProcess } from './supervisor.ts';
-
-/** Room V8 needs besides its old generation before the memory limit itself would fire. */
-const HEAP_SHARE = 0.9;
+import { programOf } from './worker-program.ts';
 
 const LAYERS = [
   'own-process',
@@ -56,36 +54,19 @@ export class ProcessRunner implements Runner {
   }
 }
 
-/** What to start for a job at this tier. Pure. */
+/** What to start for a job at this tier. */
 export function planProcess(
-  { target, confinement }: Job,
+  job: Job,
   scratch: string,
   inherited: Readonly<Record<string, string | undefined>>,
 ): LaunchPlan {
-  const shared = {
-    env: buildEnvironment(confinement.environment, inherited, scratch),
+  const { environment, limits } = job.confinement;
+  return {
+    ...programOf(job),
+    env: buildEnvironment(environment, inherited, scratch),
     cwd: scratch,
     layers: LAYERS,
     profileDigest: null,
+    watch: (tree, onBreach, onBlind) => watchLimits(tree, limits, onBreach, onBlind),
   };
-  if (target.kind === 'command') {
-    return { ...shared, file: target.program, args: target.args, channel: 'stdio' };
-  }
-  if (target.kind === 'function') throw new TypeError('a function does not run in a process');
-  const entry = fileURLToPath(import.meta.resolve('#worker/process-entry'));
-  return {
-    ...shared,
-    file: process.execPath,
-    args: [...heapFlags(confinement.limits.memoryBytes), entry],
-    channel: 'frames',
-  };
-}
-
-/**
- * V8 ends with its own message when the JavaScript heap is full, which tells more than our kill.
- * Buffers and children are not in it: the watchdog, or a cgroup, sees those.
- */
-function heapFlags(memoryBytes: number): readonly string[] {
-  if (memoryBytes === Number.POSITIVE_INFINITY) return [];
-  return [`--max-old-space-size=${Math.max(8, Math.floor((memoryBytes / 2 ** 20) * HEAP_SHARE))}`];
 }

@@ -1,5 +1,7 @@
 import type { Confinement, Failure, Layer, LimitKind, Tier } from '../call.ts';
 import type { ErrorCode } from '../errors.ts';
+import type { EgressRecord } from './egress-proxy.ts';
+import type { Shortfall } from './host-support-error.ts';
 import type { ResolvedTarget } from './tool-target.ts';
 
 /** Why a call is stopped from outside: the `reason` of {@link Job.stop}. */
@@ -23,6 +25,8 @@ export interface Job {
   readonly stop: AbortSignal;
   readonly onLog?: (message: string) => void;
   readonly onProgress?: (done: number, total: number) => void;
+  /** Every connection of the tool, at its end or when it is refused. Once it threw, all are refused. */
+  readonly onEgress?: (record: EgressRecord) => void;
 }
 
 /** How the worker ended. */
@@ -52,6 +56,25 @@ export interface RunReport {
   readonly limitsHit: readonly string[];
 }
 
+/** The report of a call that ended before anything of the tool ran. */
+export function emptyReport(
+  end: RunEnd,
+  { layers = [], profileDigest = null }: Partial<Pick<RunReport, 'layers' | 'profileDigest'>> = {},
+): RunReport {
+  return {
+    end,
+    stdout: '',
+    stderr: '',
+    cpuMs: 0,
+    peakMemoryBytes: 0,
+    outputBytes: 0,
+    exit: null,
+    layers,
+    profileDigest,
+    limitsHit: [],
+  };
+}
+
 /** Starts and watches one kind of worker. Every runner passes the same test suite. */
 export interface Runner {
   /** `none`: a function of this process. */
@@ -60,6 +83,8 @@ export interface Runner {
   readonly layers: readonly Layer[];
   /** Policy keys it enforces: `resource_limits.max_memory_mb`, `filesystem`, `network` … */
   readonly enforces: ReadonlySet<string>;
+  /** Why it cannot run such a tool under such a policy, when it cannot. */
+  unsuited?(target: ResolvedTarget, confinement: Confinement): Shortfall | null;
   /** Runs one job to its end. Never rejects; nothing of the worker is left when it resolves. */
   run(job: Job): Promise<RunReport>;
   /** Ends what is still running and frees what the runner holds. */

@@ -79,6 +79,10 @@ const profileSchema = z.strictObject({
             }),
           )
           .max(6)
+          // runc takes these as alternatives, libseccomp refuses them: better to say which is meant.
+          .refine((args) => new Set(args.map(({ index }) => index)).size === args.length, {
+            message: 'must test each argument once; write alternatives as rules of their own',
+          })
           .nullish(),
         comment: z.string().optional(),
         includes: condition.optional(),

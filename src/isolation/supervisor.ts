@@ -14,19 +14,26 @@
  * for a bounded time (a daemon may hold them open for ever) and destroyed.
  */
 
+import { setTimeout as delay } from 'node:timers/promises';
 import type { LimitKind } from '../call.ts';
 import { ABORT_GRACE_MS, CallTimers } from './call-timers.ts';
 import { type CapturedOutput, captureStream } from './captured-output.ts';
 import { type Child, type ChildExit, drainChild, startChild } from './child.ts';
 import { killTree, terminateGroup } from './kill-tree.ts';
 import type { LaunchPlan } from './launch-plan.ts';
-import { type LimitWatch, watchLimits } from './limit-watch.ts';
+import { encodeLaunchTable, type LaunchRow } from './launch-table.ts';
+import { decodeLaunchReport } from './launcher-report.ts';
+import type { LimitWatch } from './limit-watch.ts';
 import { readProcessTable } from './process-table.ts';
 import { ProcessTree } from './process-tree.ts';
-import { classifyExit, commandEnd, emptyReport, limitEnd, stopEnd } from './run-end.ts';
-import type { Job, RunEnd, RunReport, StopReason } from './runner.ts';
+import { classifyExit, commandEnd, limitEnd, stopEnd } from './run-end.ts';
+import { emptyReport, type Job, type RunEnd, type RunReport, type StopReason } from './runner.ts';
 import { type ChannelListener, WorkerChannel } from './worker-channel.ts';
 
+/** After the kill, this long for the exit code to arrive. */
+const EXIT_MS_MAX = 1000;
+/** One record of 24 bytes for each launcher, and one more for what refused. */
+const LAUNCH_REPORT_BYTES_MAX = 4096;
 /** What a worker may return or print even when the policy says `unlimited`. */
 const OUTPUT_BYTES_CEILING = 256 * 1024 * 1024;
 
@@ -42,12 +49,9 @@ export async function superviseProcess(
   job: Job,
   live: Set<number>,
 ): Promise<RunReport> {
-  const { layers, profileDigest } = plan;
-  if (job.stop.aborted) {
-    return emptyReport(stopEnd(job.stop.reason as StopReason), layers, profileDigest);
-  }
+  if (job.stop.aborted) return emptyReport(stopEnd(job.stop.reason as StopReason), plan);
   const child = await startChild(plan);
-  if ('cause' in child) return emptyReport(notStarted(child.cause), layers, profileDigest);
+  if ('cause' in child) return emptyReport(notStarted(child.cause), plan);
   live.add(child.pid);
   const supervision = new Supervision(plan, job, child);
   await supervision.ended;
@@ -73,6 +77,9 @@ class Supervision {
   #end: RunEnd | null = null;
   #exit: ChildExit | null = null;
   #resultBytes = 0;
+  #stages: readonly (readonly LaunchRow[])[] = [];
+  readonly #launchReport: Buffer[] = [];
+  #breachAtEnd: LimitKind | null = null;
 
   constructor(plan: LaunchPlan, job: Job, child: Child) {
     this.#plan = plan;
@@ -87,10 +94,12 @@ class Supervision {
     this.#stderr = captureStream(child.stderr, this.#outputBytesMax, onOverflow);
     this.#channel = this.#connect();
     this.#tree = new ProcessTree(child.pid, readProcessTable);
-    this.#watch = watchLimits(this.#tree, job.confinement.limits, {
-      breach: (limit) => this.#breach(limit),
-      blind: (cause) => this.#settle(notWatched(cause)),
-    });
+    this.#watch = plan.watch(
+      this.#tree,
+      (limit) => this.#breach(limit),
+      (cause) => this.#settle(notWatched(cause)),
+    );
+    this.#launch();
     this.#watchTime();
     void child.exited.then((exit) => {
       this.#exit = exit;
@@ -100,11 +109,14 @@ class Supervision {
 
   /** Kills the tree, reads the rest of the pipes, closes them. Pids that still live. */
   async contain(): Promise<readonly number[]> {
-    this.#watch.stop();
     this.#timers.clear();
     this.#job.stop.removeEventListener('abort', this.#onStop);
     const survivors = await killTree(this.#tree);
+    await this.#plan.contain?.();
     await drainChild(this.#child);
+    // The pipes end before the exit is told. Bounded: the kernel may keep a process from dying.
+    await Promise.race([this.#child.exited, delay(EXIT_MS_MAX, undefined, { ref: false })]);
+    this.#breachAtEnd = this.#watch.stop();
     return survivors;
   }
 
@@ -114,8 +126,9 @@ class Supervision {
     // A worker that gave its result is ended by us: how it exits says nothing.
     const isWorkerResult = this.#channel !== null && end.status === 'ok';
     return {
-      ...emptyReport(end, this.#plan.layers, this.#plan.profileDigest),
+      ...emptyReport(end, this.#plan),
       ...this.#watch.peaks,
+      limitsHit: this.#watch.limitsHit,
       stdout: isCommandResult ? '' : this.#stdout.text(),
       stderr: this.#stderr.text(),
       outputBytes: this.#stdout.bytes + this.#stderr.bytes + this.#resultBytes,
@@ -194,7 +207,33 @@ class Supervision {
     this.#timers.after(ABORT_GRACE_MS, () => this.#announceEnd());
   };
 
+  /** Sends the launcher its tables: only now is the pid known that some rows depend on. */
+  #launch(): void {
+    const { table, launchReport, pid } = this.#child;
+    const { launch } = this.#plan;
+    if (launch === undefined || table === null || launchReport === null) return;
+    let bytes = 0;
+    launchReport.on('data', (chunk: Buffer) => {
+      // Whoever inherits the descriptor could write to it without end.
+      bytes += chunk.length;
+      if (bytes <= LAUNCH_REPORT_BYTES_MAX) this.#launchReport.push(chunk);
+    });
+    this.#stages = launch.stages(pid);
+    for (const [stage, rows] of this.#stages.entries()) {
+      table.write(encodeLaunchTable(rows, launch.architecture, stage));
+    }
+    table.end();
+  }
+
   #endFromExit(): RunEnd {
+    if (this.#plan.launch !== undefined) {
+      const launched = decodeLaunchReport(Buffer.concat(this.#launchReport), this.#stages);
+      // Whatever the exit code says: the tool never ran.
+      if (launched.state !== 'executed') return notConfined(launched.cause);
+    }
+    if (this.#breachAtEnd !== null) {
+      return limitEnd(this.#breachAtEnd, this.#job.confinement.limits);
+    }
     const { code, signal } = this.#exit ?? { code: null, signal: null };
     if (this.#channel === null && code !== null) {
       return commandEnd(code, this.#stdout.text(), this.#outputBytesMax);

@@ -1,10 +1,17 @@
 import { PolicyError } from '../errors.ts';
-import { PII_CATEGORIES, type PiiCategory, SECRET_CATEGORIES, STRATEGIES } from './categories.ts';
+import {
+  PII_CATEGORIES,
+  type PiiCategory,
+  SECRET_CATEGORIES,
+  type SecretCategory,
+  STRATEGIES,
+} from './categories.ts';
 import type { Finding } from './finding.ts';
 import { PatternRegistry } from './pattern-registry.ts';
 import { type ArgumentKind, type ReplacementRule, replacementFor } from './replacement.ts';
-import type { RedactionRules } from './rules.ts';
-import { createScanner, piiDetectors, type Scanner } from './scanner.ts';
+import type { RedactionRules, SecretRules } from './rules.ts';
+import { createScanner, piiDetectors, type Scanner, secretDetectors } from './scanner.ts';
+import { scanInSegments } from './segments.ts';
 import { RedactionStream } from './stream.ts';
 import { type Entity, type Place, type RedactedText, Walk } from './structure/walk.ts';
 
@@ -75,7 +82,7 @@ export function createRedactor(
       return resultOf(value, findings.map(atTop));
     },
     detect: (text, { direction = 'output' } = {}) =>
-      scannerFor(plan, direction, false)({ text, hint: '' }).map(atTop),
+      scanInSegments(scannerFor(plan, direction, false), { text, hint: '' }).map(atTop),
     stream: ({ direction = 'output' } = {}) =>
       new RedactionStream(scannerFor(plan, direction, false), ({ category }, matched) =>
         replacementFor(category, matched, ruleFor(plan, category), 'data'),
@@ -104,8 +111,13 @@ function planFor(rules: RedactionRules, registry: PatternRegistry | undefined): 
   checkOneOf('pii_redaction.direction', [direction], ['input', 'output', 'both']);
   checkOneOf('pii_redaction.strategy', [pii?.strategy ?? 'placeholder'], STRATEGIES);
   checkOneOf('secret_detection.strategy', [secrets?.strategy ?? 'placeholder'], STRATEGIES);
+  const secretCategories = secrets === undefined ? [] : categoriesOf(secrets);
+  checkOneOf('secret_detection.categories', secretCategories, SECRET_CATEGORIES);
   const patterns = [...(registry?.patterns ?? []), ...ownPatterns(rules)];
-  const always = patterns.map((pattern) => pattern.detect);
+  const always = [
+    ...patterns.map((pattern) => pattern.detect),
+    ...secretDetectors(secretCategories),
+  ];
   const scanner = (categories: readonly PiiCategory[]) =>
     createScanner([...always, ...piiDetectors(categories)]);
   const own = { strategy: pii?.strategy ?? 'placeholder', salt: pii?.salt } as const;
@@ -123,6 +135,10 @@ function planFor(rules: RedactionRules, registry: PatternRegistry | undefined): 
     ]),
     exempt: pii?.exempt ?? [],
   };
+}
+
+function categoriesOf({ categories = 'all' }: SecretRules): readonly SecretCategory[] {
+  return categories === 'all' ? SECRET_CATEGORIES : categories;
 }
 
 function ownPatterns({
@@ -154,7 +170,7 @@ function ruleFor(plan: Plan, category: string): ReplacementRule {
 
 function replaceAll(text: string, plan: Plan, direction: Direction, place: Place): RedactedText {
   const scan = scannerFor(plan, direction, place.isExempt);
-  const findings = scan({ text, hint: place.hint });
+  const findings = scanInSegments(scan, { text, hint: place.hint });
   if (findings.length === 0) return { text, findings };
   let redacted = '';
   let from = 0;

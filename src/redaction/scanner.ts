@@ -1,16 +1,38 @@
-import { PII_CATEGORIES, type PiiCategory, SECRET_CATEGORIES } from './categories.ts';
+import {
+  PII_CATEGORIES,
+  type PiiCategory,
+  SECRET_CATEGORIES,
+  type SecretCategory,
+} from './categories.ts';
 import type { Detector, Finding, Source } from './finding.ts';
 import { settleOverlaps } from './overlaps.ts';
 import { findEmails } from './pii/email.ts';
 import { findIpV6 } from './pii/ip-v6.ts';
 import { numberDetector } from './pii/numbers.ts';
+import { assignmentDetector } from './secrets/assignments.ts';
+import { authorizationDetector } from './secrets/authorization.ts';
+import { awsSecretKeyDetector } from './secrets/aws-secret-key.ts';
+import { commandDetector } from './secrets/commands.ts';
+import { findJwts } from './secrets/jwt.ts';
+import { pemDetector } from './secrets/pem.ts';
+import { tokenDetector } from './secrets/tokens.ts';
+import { urlPasswordDetector } from './secrets/url-passwords.ts';
+import { findInBlobs, type ScanDecoded } from './text/blobs.ts';
+import { isTouched, type Reading, readingsOf } from './text/readings.ts';
 
 /** Ties between equally long matches go to the category that comes first here. */
 const ORDER: readonly string[] = [...SECRET_CATEGORIES, ...PII_CATEGORIES];
 
+/** Base64 in base64 is followed this far. */
+const BLOB_DEPTH_MAX = 2;
 const ROUNDS_MAX = 4;
-/** Characters that make one word of a match and its neighbour. */
-const GLUE = /[\p{L}\p{M}\p{N}_@.+:/%&\\-]/u;
+/** How far around a match is looked again; longer than any number and most tokens. */
+const REACH = 160;
+/** What was freed starts or ends this near to the match. */
+const NEAR = 24;
+/** Characters that make one word of a match and its neighbour, or do so before another one. */
+const GLUE = /[\p{L}\p{M}\p{N}_@]/u;
+const JOINT = /[.+:/%&\\()-]/;
 
 /** Finds everything it was made for in a text: disjoint findings in order of position. */
 export type Scanner = (source: Source) => Finding[];
@@ -18,44 +40,130 @@ export type Scanner = (source: Source) => Finding[];
 /**
  * Makes a scanner from detectors.
  *
+ * They look at the text as it is and at every way it reads when decoded, layer by layer; what they
+ * find is cut from the original. What they find in base64 and hexadecimal takes the whole run.
+ *
  * @param detectors - run one after the other over the text; their overlaps are settled
  */
 export function createScanner(detectors: readonly Detector[]): Scanner {
+  if (detectors.length === 0) return () => [];
   return (source) => {
-    const found = findAll(detectors, source);
-    let text = source.text;
-    let fresh = found;
-    // What stood glued to a match stands free once the match is cut out: look again, so that
-    // redacting the result finds nothing new.
-    for (let round = 0; round < ROUNDS_MAX && fresh.some((one) => isGlued(text, one)); round += 1) {
-      text = blankOut(text, settleOverlaps(fresh, ORDER));
-      fresh = findAll(detectors, { ...source, text });
-      found.push(...fresh);
-    }
-    return settleOverlaps(found, ORDER);
+    const found = findAll(detectors, source, 0);
+    return found.length === 0 ? found : withFreed(detectors, source, settleOverlaps(found, ORDER));
   };
 }
 
-function findAll(detectors: readonly Detector[], source: Source): Finding[] {
+/** Everything in the text and in its decoded views; overlaps allowed. */
+function findAll(detectors: readonly Detector[], source: Source, depth: number): Finding[] {
+  const found = detectIn(detectors, source);
+  findInBlobs(source.text, blobScan(detectors, depth), found);
+  for (const reading of readingsOf(source.text)) {
+    const inView = detectIn(detectors, { ...source, text: reading.view.text });
+    findInBlobs(reading.view.text, blobScan(detectors, depth), inView);
+    for (const finding of inView) {
+      if (isTouched(reading, finding.start, finding.end)) found.push(toOriginal(finding, reading));
+    }
+  }
+  return found;
+}
+
+function detectIn(detectors: readonly Detector[], source: Source): Finding[] {
   const found: Finding[] = [];
   for (const detect of detectors) detect(source, found);
   return found;
 }
 
-function isGlued(text: string, { start, end }: Finding): boolean {
-  return GLUE.test(text[start - 1] ?? ' ') || GLUE.test(text[end] ?? ' ');
+function blobScan(detectors: readonly Detector[], depth: number): ScanDecoded {
+  if (depth >= BLOB_DEPTH_MAX) return () => [];
+  return (text) => findAll(detectors, { text, hint: '' }, depth + 1);
+}
+
+function toOriginal({ category, start, end }: Finding, { view, offset }: Reading): Finding {
+  return {
+    category,
+    start: offset + (view.starts[start] as number),
+    end: offset + (view.ends[end - 1] as number),
+  };
+}
+
+/**
+ * Adds what stood glued to a match and stands free once the match is cut out, so that redacting
+ * the result finds nothing new.
+ */
+function withFreed(
+  detectors: readonly Detector[],
+  source: Source,
+  settled: readonly Finding[],
+): Finding[] {
+  let all = [...settled];
+  let fresh: readonly Finding[] = settled;
+  for (let round = 0; round < ROUNDS_MAX && fresh.length > 0; round += 1) {
+    const freed = freedBy(detectors, source, fresh, all);
+    if (freed.length === 0) break;
+    all = settleOverlaps([...all, ...freed], ORDER);
+    fresh = freed;
+  }
+  return all;
+}
+
+function freedBy(
+  detectors: readonly Detector[],
+  source: Source,
+  fresh: readonly Finding[],
+  all: readonly Finding[],
+): Finding[] {
+  const { text } = source;
+  const freed: Finding[] = [];
+  for (const { start, end } of fresh) {
+    const before = { from: Math.max(0, start - REACH), to: start };
+    const after = { from: end, to: Math.min(text.length, end + REACH) };
+    if (isGlue(text, start - 1, -1))
+      freed.push(...found(before).filter(endsBy(start, before.from)));
+    if (isGlue(text, end, 1)) freed.push(...found(after).filter(startsBy(end, after.to)));
+  }
+  return freed;
+
+  function found({ from, to }: { from: number; to: number }): Finding[] {
+    const piece = blankOut(text.slice(from, to), from, all);
+    return findAll(detectors, { text: piece, hint: '' }, 0).map((finding) => ({
+      ...finding,
+      start: finding.start + from,
+      end: finding.end + from,
+    }));
+  }
+
+  // What lies away from the match is unchanged; at the far edge it may be half of something.
+  function endsBy(near: number, far: number): (finding: Finding) => boolean {
+    return ({ start, end }) => end > near - NEAR && (start > far || far === 0);
+  }
+
+  function startsBy(near: number, far: number): (finding: Finding) => boolean {
+    return ({ start, end }) => start < near + NEAR && (end < far || far === text.length);
+  }
+}
+
+function isGlue(text: string, at: number, step: 1 | -1): boolean {
+  const next = text[at] ?? ' ';
+  return GLUE.test(next) || (JOINT.test(next) && /\S/.test(text[at + step] ?? ' '));
 }
 
 /** Puts brackets around asterisks in the place of matches: what a placeholder looks like. */
-function blankOut(text: string, findings: readonly Finding[]): string {
+function blankOut(text: string, offset: number, findings: readonly Finding[]): string {
   let blanked = '';
   let from = 0;
-  for (const { start, end } of findings) {
-    const blank = end - start < 2 ? '*' : `<${'*'.repeat(end - start - 2)}>`;
-    blanked += text.slice(from, start) + blank;
+  for (const finding of findings) {
+    const start = finding.start - offset;
+    const end = Math.min(text.length, finding.end - offset);
+    if (end <= from || start >= text.length) continue;
+    const first = Math.max(from, start);
+    blanked += text.slice(from, first) + blank(end - first);
     from = end;
   }
   return blanked + text.slice(from);
+}
+
+function blank(length: number): string {
+  return length < 2 ? '*' : `<${'*'.repeat(length - 2)}>`;
 }
 
 /** The detectors for some categories of personal data. */
@@ -66,4 +174,20 @@ export function piiDetectors(categories: readonly PiiCategory[]): Detector[] {
     detectors.push(numberDetector(categories));
   if (categories.includes('ip_address')) detectors.push(findIpV6);
   return detectors;
+}
+
+/** The detectors for some categories of secrets. */
+export function secretDetectors(categories: readonly SecretCategory[]): Detector[] {
+  if (categories.length === 0) return [];
+  const wanted: ReadonlySet<string> = new Set(categories);
+  return [
+    tokenDetector(wanted),
+    pemDetector(wanted),
+    ...(wanted.has('bearer_token') ? [findJwts] : []),
+    authorizationDetector(wanted),
+    urlPasswordDetector(wanted),
+    awsSecretKeyDetector(wanted),
+    assignmentDetector(wanted),
+    commandDetector(wanted),
+  ];
 }

@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { onTestFinished } from 'vitest';
+import { afterAll } from 'vitest';
 import {
   type DecisionEntry,
   type OutcomeEntry,
@@ -9,11 +9,12 @@ import {
   type TrailOptions,
 } from '../../src/audit/index.ts';
 
-/** A directory that is removed when the test ends; the trail goes into a new folder of it. */
+const root = mkdtempSync(join(tmpdir(), 'enforcecore-audit-'));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+/** A path that does not exist yet, in a folder of its own that is removed after the test file. */
 export function scratchPath(name = 'trail'): string {
-  const folder = mkdtempSync(join(tmpdir(), 'enforcecore-audit-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  return join(folder, name);
+  return join(mkdtempSync(join(root, 'case-')), name);
 }
 
 export function decision(callId = 'call-1', changes: Partial<DecisionEntry> = {}): DecisionEntry {

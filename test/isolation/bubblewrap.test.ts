@@ -33,13 +33,13 @@ const uses = (argv: readonly string[], option: string, count: number) =>
 test('binds every path of the view by a descriptor, and never the root', () => {
   const { argv, binds } = build();
   expect(binds).toEqual([
-    { descriptor: 6, path: '/etc/hosts', access: 'read' },
-    { descriptor: 7, path: '/home/u/app', access: 'read' },
-    { descriptor: 8, path: '/home/u/app/out', access: 'write' },
-    { descriptor: 9, path: '/usr/lib', access: 'read' },
+    { descriptor: 8, path: '/etc/hosts', access: 'read' },
+    { descriptor: 9, path: '/home/u/app', access: 'read' },
+    { descriptor: 10, path: '/home/u/app/out', access: 'write' },
+    { descriptor: 11, path: '/usr/lib', access: 'read' },
   ]);
-  expect(uses(argv, '--ro-bind', 2)).toContainEqual(['/proc/self/fd/7', '/home/u/app']);
-  expect(uses(argv, '--bind', 2)).toEqual([['/proc/self/fd/8', '/home/u/app/out']]);
+  expect(uses(argv, '--ro-bind', 2)).toContainEqual(['/proc/self/fd/9', '/home/u/app']);
+  expect(uses(argv, '--bind', 2)).toEqual([['/proc/self/fd/10', '/home/u/app/out']]);
 });
 
 test('lies about nothing: the view’s /proc, /dev and scratch are the sandbox’s own', () => {
@@ -94,8 +94,9 @@ test('shares the network only when it is unrestricted', () => {
   expect(build({ network: 'unrestricted' }).argv).not.toContain('--unshare-net');
 });
 
-test('names only the tool’s own user', () => {
+test('names only the tool’s own user, on the first free descriptors', () => {
   const { data } = build();
+  expect(data.map(({ descriptor }) => descriptor)).toEqual([6, 7]);
   expect(data.map(({ text }) => text)).toEqual([
     'tool:x:1000:1001:tool:/scratch:/bin/sh\nnobody:x:65534:65534:nobody:/:/sbin/nologin\n',
     'tool:x:1001:\nnogroup:x:65534:\n',
@@ -129,14 +130,14 @@ test('mounts masks after the folders they lie in, by descriptors where something
   ] as const;
   const { argv, binds } = build({ view: { ...VIEW, masks } });
   expect(binds.slice(-2)).toEqual([
-    { descriptor: 10, path: '/home/u/app/out/.git', access: 'write' },
-    { descriptor: 11, path: '/home/u/app/out/.git/config', access: 'read' },
+    { descriptor: 12, path: '/home/u/app/out/.git', access: 'write' },
+    { descriptor: 13, path: '/home/u/app/out/.git/config', access: 'read' },
   ]);
   const at = (...words: string[]) => argv.join('\0').indexOf(words.join('\0'));
   const order = [
-    at('--bind', '/proc/self/fd/8', '/home/u/app/out'),
-    at('--bind', '/proc/self/fd/10', '/home/u/app/out/.git'),
-    at('--ro-bind', '/proc/self/fd/11', '/home/u/app/out/.git/config'),
+    at('--bind', '/proc/self/fd/10', '/home/u/app/out'),
+    at('--bind', '/proc/self/fd/12', '/home/u/app/out/.git'),
+    at('--ro-bind', '/proc/self/fd/13', '/home/u/app/out/.git/config'),
     at('--tmpfs', '/home/u/app/out/.git/hooks', '--remount-ro', '/home/u/app/out/.git/hooks'),
     at('--ro-bind', '/dev/null', '/home/u/app/out/key'),
   ];
@@ -147,8 +148,8 @@ test('mounts masks after the folders they lie in, by descriptors where something
 test('binds sockets of the supervisor where the tool expects them', () => {
   const sockets = [{ path: '/run/user/1/a.sock', target: '/run/egress.sock' }];
   const { argv, binds } = build({ sockets });
-  expect(binds.at(-1)).toEqual({ descriptor: 10, path: '/run/user/1/a.sock', access: 'read' });
-  expect(uses(argv, '--ro-bind', 2)).toContainEqual(['/proc/self/fd/10', '/run/egress.sock']);
+  expect(binds.at(-1)).toEqual({ descriptor: 12, path: '/run/user/1/a.sock', access: 'read' });
+  expect(uses(argv, '--ro-bind', 2)).toContainEqual(['/proc/self/fd/12', '/run/egress.sock']);
 });
 
 test('refuses views that it would be slow to mount, and a relative scratch', () => {

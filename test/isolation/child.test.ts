@@ -21,6 +21,7 @@ async function start(script: string, env: Record<string, string> = { PATH: '/usr
     channel: 'stdio',
     layers: [],
     profileDigest: null,
+    watch: () => ({ peaks: { cpuMs: 0, peakMemoryBytes: 0 }, limitsHit: [], stop: () => null }),
   });
   if ('cause' in child) throw new Error(child.cause);
   return child;

@@ -1,9 +1,19 @@
 import { describe, expect, test } from 'vitest';
 import type { Confinement, Tier } from '../../src/call.ts';
-import { chooseRunner } from '../../src/isolation/choose-runner.ts';
+import { chooseRunner as choose } from '../../src/isolation/choose-runner.ts';
 import { FunctionRunner, TRUSTED_KEYS, type Trust } from '../../src/isolation/function-runner.ts';
 import type { Runner } from '../../src/isolation/runner.ts';
+import type { ResolvedTarget } from '../../src/isolation/tool-target.ts';
 import { confinement } from '../fixtures/job.ts';
+
+const TARGET: ResolvedTarget = {
+  kind: 'module',
+  module: '/tool.mjs',
+  identity: { kind: 'module', path: '/tool.mjs' },
+};
+
+const chooseRunner = (runners: readonly Runner[], confinement: Confinement) =>
+  choose(runners, TARGET, confinement);
 
 const never = async (): Promise<never> => {
   throw new Error('a choice starts nothing');
@@ -55,16 +65,21 @@ describe('the tier', () => {
       'nothing works here',
       [],
       {},
-      'tier `thread or stronger` is needed, but strongest here is `none`',
+      'tier `thread` or a stronger one is needed, but it does not work on this host',
     ],
-    ['only threads work here', [runner('thread')], {}, 'tier `thread or stronger` is needed'],
+    ['only threads work here', [runner('thread')], {}, 'tier `thread` or a stronger one is needed'],
     ['the level does not work here', ALL, { level: 'isolated' }, 'tier `isolated` is needed'],
-    ['the minimum is higher', ALL, { min: 'isolated' }, 'strongest here is `hardened`'],
+    [
+      'the minimum is higher',
+      ALL,
+      { min: 'isolated' },
+      'tier `isolated` or a stronger one is needed',
+    ],
     [
       'the level is below the minimum',
       ALL,
       { level: 'process', min: 'hardened' },
-      'strongest here is `process`',
+      'tier `process` is needed',
     ],
     [
       'a layer is missing',
@@ -83,6 +98,24 @@ describe('the tier', () => {
     expect(choice).not.toHaveProperty('runner');
     expect(choice).toMatchObject({ message: expect.stringContaining(message) });
     expect(choice).toMatchObject({ cause: expect.any(String), remedy: expect.any(String) });
+  });
+});
+
+describe('the reason of a refusal', () => {
+  const gap = { cause: 'it has no bwrap', remedy: 'install bubblewrap' };
+
+  test('is why the tier does not work here', () => {
+    const confined = asking({ min: 'isolated' });
+    expect(choose(ALL, TARGET, confined, [{ tier: 'isolated', ...gap }])).toMatchObject(gap);
+    expect(choose(ALL, TARGET, confined, [{ tier: 'process', ...gap }])).not.toMatchObject(gap);
+  });
+
+  test('is why the tier cannot run this tool, and a weaker one is not taken for it', () => {
+    const picky = { ...runner('hardened'), unsuited: () => gap };
+    const runners = [picky, runner('process')];
+    expect(chooseRunner(runners, asking({ min: 'hardened' }))).toMatchObject(gap);
+    expect(chooseRunner(runners, asking({ level: 'hardened', min: 'thread' }))).toMatchObject(gap);
+    expect(chooseRunner(runners, asking())).toMatchObject({ runner: { tier: 'process' } });
   });
 });
 

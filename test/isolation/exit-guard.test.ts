@@ -22,7 +22,7 @@ async function programWith(lines: string, name: string) {
   const script = `
     import { createEnforcer } from ${JSON.stringify(entry)};
     ${lines}
-    const enforcer = await createEnforcer({ policy: { name: 'test' }, audit: false });
+    const enforcer = await createEnforcer({ policy: { name: 'test', isolation: { level: 'process' } }, audit: false });
     await enforcer.run(${JSON.stringify(tool('spin-and-trap.mjs'))}, { file: ${JSON.stringify(file)} });`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
     stdio: ['ignore', 'ignore', 'inherit'],

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync, realpathSync } from 'node:fs';
 import { release } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
@@ -75,7 +75,8 @@ export interface Launch {
   /** Starts the launcher itself as this user, as an ordinary user's supervisor would. */
   readonly startAs?: { readonly uid: number; readonly gid: number };
   readonly stdin?: string;
-  readonly onSpawn?: (child: ChildProcess) => void;
+  /** Descriptors that are inherited besides the launcher's own. */
+  readonly leaked?: readonly number[];
 }
 
 export interface Ended {
@@ -89,15 +90,14 @@ export interface Ended {
 /** Runs a program the way a supervisor does and waits for its end. */
 export async function launch(options: Launch): Promise<Ended> {
   const child = spawn(launcher.path, [], {
-    stdio: ['pipe', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe', ...(options.leaked ?? [])],
     env: {},
     detached: true,
     ...options.startAs,
   });
-  options.onSpawn?.(child);
   const rows = rowsOf(options, child.pid ?? 0);
-  const stdio = child.stdio as readonly (Readable | Writable)[];
-  for (const stream of stdio) stream.on('error', () => undefined);
+  const stdio = child.stdio as readonly (Readable | Writable | null)[];
+  for (const stream of stdio) stream?.on('error', () => undefined);
   const [stdout, stderr, report] = [1, 2, 5].map((index) => collect(stdio[index] as Readable));
   (stdio[4] as Writable).end(encodeLaunchTable(rows, architecture));
   (stdio[0] as Writable).end(options.stdin ?? '');

@@ -1,29 +1,21 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ProcessRunner } from '../../src/isolation/process-runner.ts';
+import { afterAll, describe, expect, test } from 'vitest';
+import { openHostTiers } from '../../src/isolation/host-tiers.ts';
 import type { Runner } from '../../src/isolation/runner.ts';
-import { ThreadRunner } from '../../src/isolation/thread-runner.ts';
 import { makeJob, tool } from '../fixtures/job.ts';
 import { eventually } from '../fixtures/observe.ts';
+import { requireLayer } from '../fixtures/require-layer.ts';
 
-const RUNNERS: readonly (readonly [string, () => Runner])[] = [
-  ['process', () => new ProcessRunner()],
-  ['thread', () => new ThreadRunner()],
-];
+const host = await openHostTiers([]);
 
-describe.each(RUNNERS)('%s runner', (_tier, makeRunner) => {
-  let runner: Runner;
-  let folder: string;
-  beforeAll(() => {
-    runner = makeRunner();
-    folder = mkdtempSync(join(tmpdir(), 'runners-test-'));
-  });
-  afterAll(async () => {
-    await runner.close();
-    rmSync(folder, { recursive: true });
-  });
+describe.each(['isolated', 'hardened', 'process', 'thread'] as const)('%s runner', (tier) => {
+  const found = host.runners.find((candidate) => candidate.tier === tier);
+  if (found === undefined) {
+    requireLayer(tier === 'isolated' ? 'bwrap' : tier);
+    test.skip(`does not work on this host: ${JSON.stringify(host.shortfalls)}`, () => {});
+    return;
+  }
+  const runner: Runner = found;
+  afterAll(() => runner.close());
 
   const run = async (...call: Parameters<typeof makeJob>) => runner.run(await makeJob(...call));
 
@@ -153,43 +145,47 @@ describe.each(RUNNERS)('%s runner', (_tier, makeRunner) => {
     expect(end).toMatchObject({ status: 'crashed', code: 'ENF_WORKER_CRASHED' });
   });
 
-  test('kills at once on the kill switch', async () => {
-    const file = join(folder, `killed-${runner.tier}`);
-    const job = await makeJob(tool('watch-signal.mjs'), { file });
+  /** Starts a tool that logs `waiting`, and waits until it does. */
+  async function startWaiting(options: { readonly wallMs?: number } = {}) {
+    const log: string[] = [];
+    const onLog = (message: string): void => void log.push(message);
+    const job = await makeJob(tool('watch-signal.mjs'), {}, { ...options, onLog });
     const report = runner.run(job);
-    await eventually(() => existsSync(file) && readFileSync(file, 'utf8') !== '');
+    await eventually(() => log.length > 0);
+    return { job, log, report };
+  }
+
+  test('kills at once on the kill switch', async () => {
+    const { job, log, report } = await startWaiting();
     job.halt({ status: 'killed', message: 'operator says stop' });
     expect((await report).end).toEqual({
       status: 'killed',
       code: 'ENF_CALL_KILLED',
       message: 'operator says stop',
     });
-    expect(readFileSync(file, 'utf8')).toBe('waiting');
+    expect(log).toEqual(['waiting']);
   });
 
   test('tells the tool of an abort before it kills it', async () => {
-    const file = join(folder, `aborted-${runner.tier}`);
-    const job = await makeJob(tool('watch-signal.mjs'), { file });
-    const report = runner.run(job);
-    await eventually(() => existsSync(file) && readFileSync(file, 'utf8') !== '');
+    const { job, log, report } = await startWaiting();
     job.halt({ status: 'aborted', message: 'changed my mind' });
     expect((await report).end).toMatchObject({ status: 'aborted', code: 'ENF_CALL_ABORTED' });
-    expect(readFileSync(file, 'utf8')).toBe('aborted: changed my mind');
+    expect(log).toEqual(['waiting', 'aborted: changed my mind']);
   });
 
-  test('does not start a call that was stopped before', async () => {
-    const file = join(folder, `stopped-${runner.tier}`);
-    const job = await makeJob(tool('watch-signal.mjs'), { file });
+  test('does not start a tool whose call was stopped before', async () => {
+    const log: string[] = [];
+    const onLog = (message: string): void => void log.push(message);
+    const job = await makeJob(tool('watch-signal.mjs'), {}, { onLog });
     job.halt({ status: 'killed', message: 'too late' });
     expect((await runner.run(job)).end.status).toBe('killed');
-    expect(existsSync(file)).toBe(false);
+    expect(log).toEqual([]);
   });
 
   test('warns the tool shortly before its deadline', async () => {
-    const file = join(folder, `warned-${runner.tier}`);
-    const { end } = await run(tool('watch-signal.mjs'), { file }, { wallMs: 2000 });
-    expect(end).toEqual({ status: 'ok', value: 'stopped in time' });
-    expect(readFileSync(file, 'utf8')).toBe('aborted: the deadline is near');
+    const { log, report } = await startWaiting({ wallMs: 2000 });
+    expect((await report).end).toEqual({ status: 'ok', value: 'stopped in time' });
+    expect(log).toEqual(['waiting', 'aborted: the deadline is near']);
   });
 
   test('passes log and progress on', async () => {

@@ -34,6 +34,7 @@ function workerPlan(script: string): LaunchPlan {
     channel: 'frames',
     layers: ['test'],
     profileDigest: null,
+    watch: () => ({ peaks: { cpuMs: 0, peakMemoryBytes: 0 }, limitsHit: [], stop: () => null }),
   };
 }
 

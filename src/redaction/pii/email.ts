@@ -87,16 +87,25 @@ function domainLength(rest: string): number {
 }
 
 /** `maria [at] example [dot] com`, with brackets of any kind around both words. */
-const SPELLED_AT = /[ \t]{0,2}[[({<]\s?at\s?[\])}>][ \t]{0,2}/gi;
+const SPELLED_AT = /[[({<]\s?at\s?[\])}>]/gi;
 const SPELLED_DOMAIN =
   /^[\p{L}\p{N}][\p{L}\p{N}-]{0,62}(?:(?:\.|[ \t]{0,2}[[({<]\s?(?:dot|punkt|point)\s?[\])}>][ \t]{0,2})[\p{L}\p{N}][\p{L}\p{N}-]{0,62}){1,6}/iu;
 
 function findSpelledOut(text: string, found: Finding[]): void {
   for (const match of text.matchAll(SPELLED_AT)) {
-    const start = localStart(text, match.index);
-    const after = match.index + match[0].length;
+    const before = skipBlanks(text, match.index, -1);
+    const start = localStart(text, before);
+    const after = skipBlanks(text, match.index + match[0].length, 1);
     const domain = SPELLED_DOMAIN.exec(text.slice(after, after + DOMAIN_MAX));
-    if (start === match.index || domain === null) continue;
+    if (start === before || domain === null) continue;
     found.push({ category: 'email', start, end: after + domain[0].length });
   }
+}
+
+/** Over one or two blanks, forwards or backwards. */
+function skipBlanks(text: string, from: number, step: 1 | -1): number {
+  let at = from;
+  const next = () => text[step > 0 ? at : at - 1] ?? '';
+  for (let count = 0; count < 2 && /[ \t]/.test(next()); count += 1) at += step;
+  return at;
 }

@@ -6,17 +6,23 @@ import { endOfIpV4, networkSuffixLength } from './ip-v4.ts';
 import { phoneAt } from './phone.ts';
 import { endOfSsn } from './ssn.ts';
 
-/** `0.0.0.0` has four digits. */
-const DIGITS_MIN = 4;
+const PHONE_DIGITS_MIN = 7;
 
 type EndOf = (source: Source, row: DigitRow, from: number) => number;
 
 /** In order of certainty: a number that one of these takes is not offered to the next. */
-const EXACT: readonly (readonly [PiiCategory, EndOf])[] = [
-  ['credit_card', endOfCard],
-  ['ip_address', endOfIpV4],
-  ['ssn', endOfSsn],
+const EXACT: readonly ExactKind[] = [
+  { category: 'credit_card', endOf: endOfCard, digitsMin: 12 },
+  { category: 'ip_address', endOf: endOfIpV4, digitsMin: 4 },
+  { category: 'ssn', endOf: endOfSsn, digitsMin: 9 },
 ];
+
+interface ExactKind {
+  readonly category: PiiCategory;
+  readonly endOf: EndOf;
+  /** Fewer digits in the whole row rule it out. */
+  readonly digitsMin: number;
+}
 
 /**
  * A detector for everything that is made of digit groups: cards, IPv4 addresses, social security
@@ -25,10 +31,10 @@ const EXACT: readonly (readonly [PiiCategory, EndOf])[] = [
  * @param categories - those to report; the others are not looked for
  */
 export function numberDetector(categories: readonly PiiCategory[]): Detector {
-  const exact = EXACT.filter(([category]) => categories.includes(category));
+  const exact = EXACT.filter(({ category }) => categories.includes(category));
   const withPhones = categories.includes('phone');
   return (source, found) => {
-    forEachDigitRow(source.text, DIGITS_MIN, (row) => {
+    forEachDigitRow(source.text, (row) => {
       let free = 0;
       for (let at = 0; at < row.length; at += 1) {
         const exactly = exactAt(source, row, at, exact);
@@ -53,9 +59,10 @@ function exactAt(
   source: Source,
   row: DigitRow,
   at: number,
-  exact: typeof EXACT,
+  exact: readonly ExactKind[],
 ): ExactMatch | null {
-  for (const [category, endOf] of exact) {
+  for (const { category, endOf, digitsMin } of exact) {
+    if (row.digits < digitsMin) continue;
     const to = endOf(source, row, at);
     if (to === at) continue;
     const end = row.ends[to - 1] as number;
@@ -74,6 +81,7 @@ function findPhones(
   limit: number,
   found: Finding[],
 ): void {
+  if (row.digits < PHONE_DIGITS_MIN) return;
   for (let line = from; line < limit; ) {
     const lineEnd = endOfLine(row, line, limit);
     for (let at = line; at < lineEnd; ) {
@@ -88,8 +96,16 @@ function findPhones(
 /** Numbers do not go on over a line break, a tab or a second `+`. */
 function endOfLine(row: DigitRow, from: number, limit: number): number {
   let at = from + 1;
-  while (at < limit && !/[\n\r\t+]/.test(gapBefore(row, at))) at += 1;
+  while (at < limit && !hasBreak(row, at)) at += 1;
   return at;
+}
+
+function hasBreak({ text, starts, ends }: DigitRow, group: number): boolean {
+  for (let at = ends[group - 1] as number; at < (starts[group] as number); at += 1) {
+    const code = text.charCodeAt(at);
+    if (code < 32 || code === 43) return true;
+  }
+  return false;
 }
 
 /** A number starts a row or stands after a space, not after a hyphen within a longer number. */

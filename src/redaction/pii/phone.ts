@@ -40,6 +40,7 @@ export interface Phone {
  * "fax" beside them. Where several lengths fit, libphonenumber says which is possible.
  */
 export function phoneAt(source: Source, row: DigitRow, from: number, limit: number): Phone | null {
+  if (!hasDigits(row, from, limit)) return null;
   const start = startOf(row, from);
   const to =
     row.text[start] === '+' || row.text[start + 1] === '+'
@@ -50,11 +51,19 @@ export function phoneAt(source: Source, row: DigitRow, from: number, limit: numb
   return end < 0 ? null : { to, start, end };
 }
 
+/** The groups from here on have seven digits: looks no further than it must. */
+function hasDigits(row: DigitRow, from: number, limit: number): boolean {
+  let digits = 0;
+  for (let at = from; at < limit && digits < DIGITS_MIN; at += 1) digits += size(row, at);
+  return digits >= DIGITS_MIN;
+}
+
 /** Takes `+`, `(`, `(+` and `+(` before the first group in. */
 function startOf({ text, starts }: DigitRow, from: number): number {
   const first = starts[from] as number;
-  const mark = /[+(]{1,2}$/.exec(text.slice(Math.max(0, first - 2), first))?.[0] ?? '';
-  return first - mark.length;
+  let at = first;
+  while (at > 0 && first - at < 2 && '+('.includes(text[at - 1] as string)) at -= 1;
+  return at;
 }
 
 /** The longest possible number, else the longest that the row offers. */
@@ -100,8 +109,15 @@ function endOfNational(source: Source, row: DigitRow, from: number, limit: numbe
 
 /** `DE89 3704 0044 0532 …`: the groups of an account number start with 0 by chance. */
 function isInIban(text: string, start: number): boolean {
-  const before = text.slice(Math.max(0, start - IBAN_MAX), start);
-  return /(?:^|[^A-Za-z\d])[A-Z]{2}\d{2}(?:[ -]?[A-Z\d]{1,4}){0,8}[ -]$/.test(before);
+  const before = text.charCodeAt(start - 2);
+  if (!(isDigit(before) || (before >= 65 && before <= 90))) return false;
+  const groups = text.slice(Math.max(0, start - IBAN_MAX), start - 1).split(/[ -]/);
+  for (let at = groups.length - 1; at >= 0; at -= 1) {
+    const group = groups[at] as string;
+    if (/^[A-Z]{2}\d{2}/.test(group)) return true;
+    if (!/^[A-Z\d]{1,4}$/.test(group)) return false;
+  }
+  return false;
 }
 
 /** `01-23-45-67-89-AB`: a MAC address whose last byte has letters. */

@@ -29,7 +29,8 @@ export function redactBytes(
   value: ArrayBufferView | ArrayBufferLike,
   place: Place,
 ): unknown {
-  const bytes = bytesOf(value);
+  // A copy: the owner could change the bytes between the scan and their use.
+  const bytes = Buffer.from(new Uint8Array(bytesOf(value)).buffer);
   const encoding = isUtf8(bytes) ? 'utf8' : 'latin1';
   const text = bytes.toString(encoding);
   const redacted = walk.text(text, place);
@@ -37,10 +38,9 @@ export function redactBytes(
 }
 
 function bytesOf(value: ArrayBufferView | ArrayBufferLike): Buffer {
-  // A copy: the owner could change the bytes between the scan and their use.
   return ArrayBuffer.isView(value)
-    ? Buffer.from(Buffer.from(value.buffer, value.byteOffset, value.byteLength))
-    : Buffer.from(Buffer.from(value));
+    ? Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+    : Buffer.from(value);
 }
 
 function isByteView(view: ArrayBufferView): boolean {
@@ -57,8 +57,9 @@ function isUtf8(bytes: Uint8Array): boolean {
 }
 
 function rebuild(original: ArrayBufferView | ArrayBufferLike, bytes: Buffer): unknown {
-  if (Buffer.isBuffer(original)) return bytes;
+  // Memory of its own: Node's small buffers share a pool, where the secret would still stand.
   const copy = new Uint8Array(bytes);
+  if (Buffer.isBuffer(original)) return Buffer.from(copy.buffer);
   if (!ArrayBuffer.isView(original)) return copy.buffer;
   if (original instanceof DataView) return new DataView(copy.buffer);
   if (copy.length !== original.byteLength && !isByteView(original)) return copy;

@@ -8,27 +8,34 @@ export interface DigitRow {
   readonly text: string;
   /** Number of groups. */
   readonly length: number;
+  /** Number of digits in all groups. */
+  readonly digits: number;
   readonly starts: readonly number[];
   readonly ends: readonly number[];
 }
 
 /** Most characters between two groups of one row: `) - ` has four. */
 const GAP_MAX = 4;
+const GAP: Uint8Array = Uint8Array.from({ length: 96 }, (_, code) =>
+  ' -.()/+_\n\r\t'.includes(String.fromCharCode(code)) ? 1 : 0,
+);
+
+/** Shorter rows are numbers of no interest, unless they are four groups, as in an IP address. */
+const DIGITS_MIN = 7;
+const GROUPS_MIN = 4;
 
 /**
- * Calls `visit` for every row of digit groups that has at least `digitsMin` digits in all.
+ * Calls `visit` for every row of digit groups with seven digits or four groups at least.
  * One pass; every character is looked at a bounded number of times.
  */
-export function forEachDigitRow(
-  text: string,
-  digitsMin: number,
-  visit: (row: DigitRow) => void,
-): void {
+export function forEachDigitRow(text: string, visit: (row: DigitRow) => void): void {
   const starts: number[] = [];
   const ends: number[] = [];
   let digits = 0;
   const flush = () => {
-    if (digits >= digitsMin) visit({ text, length: starts.length, starts, ends });
+    if (digits >= DIGITS_MIN || starts.length >= GROUPS_MIN) {
+      visit({ text, length: starts.length, digits, starts, ends });
+    }
     starts.length = 0;
     ends.length = 0;
     digits = 0;
@@ -59,7 +66,8 @@ function groupEnd(text: string, from: number): number {
 function isGap(text: string, from: number, to: number): boolean {
   if (to - from > GAP_MAX) return false;
   for (let at = from; at < to; at += 1) {
-    if (!' -.()/+_\n\r\t'.includes(text[at] as string)) return false;
+    const code = text.charCodeAt(at);
+    if (code > 95 || GAP[code] === 0) return false;
   }
   return true;
 }

@@ -1,0 +1,125 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { release, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { CallIdentities, callIdRange, isKernelRoot } from './call-identity.ts';
+import type { CgroupSupport } from './cgroup.ts';
+import { probeCgroups } from './cgroup-probe.ts';
+import type { Shortfall } from './host-support-error.ts';
+import { landlockProbeRows, readLandlockProbe } from './landlock-probe.ts';
+import { type Launcher, openLauncher } from './launcher.ts';
+import { runLauncher } from './launcher-run.ts';
+import { type OwnLimits, parseOwnLimits } from './own-limits.ts';
+
+/** What this Linux host offers for confining calls, each found by trying it. */
+export interface LinuxHost {
+  readonly launcher: Launcher;
+  /** At least 1: without Landlock there is no `hardened`. */
+  readonly landlockAbi: number;
+  readonly kernel: readonly [major: number, minor: number];
+  readonly cgroups: CgroupSupport;
+  /** Path of a bwrap that starts here, or why there is none. */
+  readonly bubblewrap: string | Shortfall;
+  /** Present where the supervisor is root: each call gets a user of its own. */
+  readonly identities: CallIdentities | null;
+  readonly ownLimits: OwnLimits;
+}
+
+const PROBE_MS_MAX = 5000;
+/** Not looked up in PATH: what starts a sandbox must not depend on the environment. */
+const BUBBLEWRAP_PATHS = [
+  '/usr/bin/bwrap',
+  '/usr/local/bin/bwrap',
+  '/run/current-system/sw/bin/bwrap',
+];
+
+/**
+ * Tries every layer once. Takes about 30 ms; the answers hold as long as the process lives.
+ *
+ * @returns the host, or why nothing can be confined here
+ */
+export async function probeLinuxHost(): Promise<LinuxHost | Shortfall> {
+  if (process.platform !== 'linux') {
+    const cause = `\`hardened\` and \`isolated\` need Linux, this is ${process.platform}`;
+    return { cause, remedy: 'run the supervisor on Linux, in a virtual machine if need be' };
+  }
+  let launcher: Launcher;
+  try {
+    launcher = openLauncher();
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : 'unknown error';
+    return { cause: message, remedy: 'set TMPDIR to a folder that programs may run from' };
+  }
+  const landlockAbi = readLandlockProbe(await runLauncher(launcher, landlockProbeRows()));
+  if (landlockAbi < 1) {
+    launcher.close();
+    const remedy = 'use Linux 5.13 or later, booted with `lsm=landlock,…`';
+    return { cause: 'this kernel has no Landlock', remedy };
+  }
+  const identities = makeIdentities();
+  const [cgroups, bubblewrap] = await Promise.all([
+    probeCgroups(),
+    probeBubblewrap(identities !== null),
+  ]);
+  const ownLimits = parseOwnLimits(readFileSync('/proc/self/limits', 'utf8'));
+  const kernel = kernelVersion(release());
+  return { launcher, landlockAbi, kernel, cgroups, bubblewrap, identities, ownLimits };
+}
+
+/** `6.1.0-56-cloud-amd64` → [6, 1]. */
+export function kernelVersion(text: string): readonly [number, number] {
+  const [major = 0, minor = 0] = text.split('.').map((part) => Number.parseInt(part, 10) || 0);
+  return [major, minor];
+}
+
+function makeIdentities(): CallIdentities | null {
+  const uidMap = readFileSync('/proc/self/uid_map', 'utf8');
+  if (!isKernelRoot(process.getuid?.() ?? -1, uidMap)) return null;
+  const range = callIdRange({
+    uidMap,
+    gidMap: readFileSync('/proc/self/gid_map', 'utf8'),
+    subuid: textOf('/etc/subuid'),
+    subgid: textOf('/etc/subgid'),
+  });
+  return 'cause' in range ? null : new CallIdentities(range, idFolder());
+}
+
+/** `/run` forgets at boot; a container may not have it writable. */
+function idFolder(): string {
+  return join(process.env['XDG_RUNTIME_DIR'] ?? tmpdir(), 'enforcecore-ids');
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return '';
+    throw cause;
+  }
+}
+
+/** Starts a namespace of every kind that a call will have. */
+async function probeBubblewrap(isRoot: boolean): Promise<string | Shortfall> {
+  const namespaces = ['--unshare-pid', '--unshare-net', '--unshare-ipc', '--unshare-uts'];
+  const words = [
+    ...(isRoot ? [] : ['--unshare-user']),
+    ...namespaces,
+    ...['--ro-bind', '/', '/', '--proc', '/proc', '--dev', '/dev', '--', '/proc/self/exe'],
+    '--version',
+  ];
+  const program = BUBBLEWRAP_PATHS.find((path) => existsSync(path));
+  if (program === undefined) {
+    return { cause: 'bubblewrap is not installed', remedy: 'install the package `bubblewrap`' };
+  }
+  const run = await execa(program, words, {
+    reject: false,
+    timeout: PROBE_MS_MAX,
+    stdin: 'ignore',
+    env: {},
+    extendEnv: false,
+    killSignal: 'SIGKILL',
+  });
+  if (!run.failed) return program;
+  const [line = 'it does not start'] = run.stderr.split('\n');
+  return { cause: `bubblewrap: ${line}`, remedy: 'allow unprivileged user namespaces' };
+}

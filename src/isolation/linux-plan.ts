@@ -1,0 +1,321 @@
+import { createHash } from 'node:crypto';
+import { homedir } from 'node:os';
+import { dirname } from 'node:path';
+import type { WorkerSetup } from '../../worker/protocol.ts';
+import type { Confinement, FilesystemRules, Layer, Limits, NetworkRules } from '../call.ts';
+import { type BubblewrapLaunch, bubblewrapArguments } from './bubblewrap.ts';
+import type { CallCgroup } from './cgroup-call.ts';
+import { watchCgroup } from './cgroup-watch.ts';
+import { buildEnvironment } from './environment.ts';
+import { buildFilesystemView, type FilesystemView } from './filesystem-view.ts';
+import type { LandlockRules } from './landlock.ts';
+import { landlockGaps } from './landlock-rights.ts';
+import type { LaunchPlan } from './launch-plan.ts';
+import type { LaunchRow } from './launch-table.ts';
+import { buildLaunchRows, type LaunchResourceLimits } from './launch-table-rows.ts';
+import { watchLimits } from './limit-watch.ts';
+import type { LinuxHost } from './linux-host.ts';
+import type { Job } from './runner.ts';
+import { type BuiltinProfile, loadBuiltinProfile } from './seccomp-builtin.ts';
+import { compileSeccomp } from './seccomp-compile.ts';
+import { buildSeccompFilter, type SeccompSituation } from './seccomp-rules.ts';
+import type { ResolvedTarget } from './tool-target.ts';
+import { entryPath, nodePath, programOf, type WorkerProgram } from './worker-program.ts';
+
+/** What one call at `hardened` or `isolated` was given to run with. */
+export interface LinuxCall {
+  readonly job: Job;
+  readonly tier: 'hardened' | 'isolated';
+  readonly host: LinuxHost;
+  /** The call's own user, where the supervisor is root. */
+  readonly uid: number | null;
+  readonly cgroup: CallCgroup | null;
+  /** On this host at `hardened`; a tmpfs of that name at `isolated`. */
+  readonly scratch: string;
+  /** The proxy that is the call's only way out, where the policy names domains. */
+  readonly egress: { readonly socketPath: string; readonly credentials: string } | null;
+  /** Never readable for a tool: trail, policies, keys, state. */
+  readonly protectedPaths: readonly string[];
+  readonly inherited: Readonly<Record<string, string | undefined>>;
+}
+
+/** Where the inner launcher is inside the sandbox: descriptor 6, see `stdioOf` in `child.ts`. */
+const LAUNCHER_DESCRIPTOR = 6;
+const FIRST_TEXT_DESCRIPTOR = 7;
+/** Where the tool finds the proxy's socket. */
+const EGRESS_SOCKET = '/run/egress.sock';
+/** Threads a worker itself needs where the user's threads are counted: Node hung at 12. */
+const OWN_THREADS = 32;
+/** Size of a scratch that the policy leaves unlimited. */
+const SCRATCH_BYTES_DEFAULT = 1024 * 1024 * 1024;
+
+/**
+ * Everything a call is started with: profile, view, limits and rows as data.
+ *
+ * @throws {IsolationUnavailableError} when the policy cannot be enforced for this tool here
+ */
+export function planLinuxCall(call: LinuxCall): LaunchPlan {
+  const { job, tier, host, scratch, cgroup, inherited } = call;
+  const choice = sandboxChoice(job.target, job.confinement);
+  const view = viewOf(call, choice);
+  const holdsMemory = cgroup?.layers.includes('cgroup-memory') ?? false;
+  const program = programOf(job, { setup: setupOf(call), holdsMemory });
+  const env = {
+    ...buildEnvironment(job.confinement.environment, inherited, scratch),
+    ...(call.egress === null || program.channel === 'frames'
+      ? {}
+      : { ENFORCECORE_EGRESS: call.egress.credentials }),
+  };
+  const filters = filterMaker(call, choice);
+  const parts = { call, choice, view, env, program, filterFor: filters.filterFor };
+  const isIsolated = tier === 'isolated';
+  const sandbox = isIsolated ? sandboxOf(parts) : null;
+  const { limits } = job.confinement;
+  return {
+    file: host.launcher.path,
+    args: [],
+    env: {},
+    cwd: '/',
+    channel: program.channel,
+    layers: layersOf(call, choice),
+    profileDigest: filters.digest,
+    launch: {
+      architecture: host.launcher.architecture,
+      stages: (pid) =>
+        sandbox === null
+          ? [hardenedRows(parts, pid)]
+          : [outerRows(parts, sandbox), innerRows(parts)],
+      descriptor: isIsolated ? host.launcher.descriptor : null,
+      texts: sandbox?.data.map(({ text }) => text) ?? [],
+    },
+    watch: (tree, onBreach, onBlind) =>
+      cgroup === null
+        ? watchLimits(tree, limits, onBreach, onBlind)
+        : watchCgroup(cgroup, limits, onBreach, onBlind),
+  };
+}
+
+function setupOf({ uid, egress }: LinuxCall): WorkerSetup {
+  const way = egress === null ? {} : { way: { ...egress, socketPath: EGRESS_SOCKET } };
+  return { uid: uid ?? process.getuid?.() ?? 0, ...way };
+}
+
+/** The profile of a call, after the defaults for its kind of tool. */
+export interface SandboxChoice {
+  readonly profile: BuiltinProfile;
+  readonly exec: 'none' | 'any';
+}
+
+/**
+ * Modules run under `strict` without new processes, commands under `compat` with them, unless the
+ * policy says otherwise. Pure.
+ */
+export function sandboxChoice(
+  { kind }: Pick<ResolvedTarget, 'kind'>,
+  { isolation, explicit }: Confinement,
+): SandboxChoice {
+  const isCommand = kind === 'command';
+  const written = (key: string): boolean => explicit.has(`isolation.${key}`);
+  return {
+    profile: isCommand && !written('profile') ? 'compat' : isolation.profile,
+    exec: isCommand && !written('exec') ? 'any' : isolation.exec,
+  };
+}
+
+interface Parts {
+  readonly call: LinuxCall;
+  readonly choice: SandboxChoice;
+  readonly view: FilesystemView;
+  readonly env: Readonly<Record<string, string>>;
+  readonly program: WorkerProgram;
+  readonly filterFor: (selfPid: number | null) => Uint8Array;
+}
+
+function viewOf(call: LinuxCall, { profile }: SandboxChoice): FilesystemView {
+  const { job, tier, scratch, protectedPaths, egress } = call;
+  const { target, confinement } = job;
+  if (target.kind === 'function') throw new TypeError('a function does not run in a sandbox');
+  const isModule = target.kind === 'module';
+  return buildFilesystemView({
+    entry: isModule ? target.module : target.program,
+    kind: target.kind,
+    ...(isModule || target.script === undefined ? {} : { scripts: [target.script] }),
+    rules: isModule || egress === null ? confinement.filesystem : withBridge(confinement),
+    tier,
+    profile,
+    nodePath: nodePath(),
+    runtimeDir: dirname(entryPath('process-entry')),
+    home: homedir(),
+    protectedPaths,
+    scratch,
+  });
+}
+
+/** A command with a way out is started by Node. */
+function withBridge({ filesystem }: Confinement): FilesystemRules {
+  const { read, execute } = filesystem;
+  const runtime = dirname(entryPath('network-bridge-entry'));
+  return {
+    ...filesystem,
+    read: [...read, runtime, nodePath()],
+    execute: [...execute, nodePath()],
+  };
+}
+
+/** Compiled once per call; again only where the pid of the tool is part of the filter. */
+function filterMaker(
+  { job, tier, host, uid }: LinuxCall,
+  { profile, exec }: SandboxChoice,
+): { readonly filterFor: (selfPid: number | null) => Uint8Array; readonly digest: string } {
+  const rules = loadBuiltinProfile(profile);
+  const situation: SeccompSituation = {
+    architecture: host.launcher.architecture,
+    kernel: host.kernel,
+    tier,
+    exec,
+    sameUid: uid === null,
+    landlockAbi: host.landlockAbi,
+    selfPid: null,
+    network: networkOf(job.confinement.network),
+    sessions: 'allowed',
+  };
+  const filterFor = (selfPid: number | null): Uint8Array =>
+    compileSeccomp(buildSeccompFilter(rules, { ...situation, selfPid }));
+  // The pid is the only thing that differs from call to call: the digest is of a filter for pid 1.
+  return { filterFor, digest: createHash('sha256').update(filterFor(1)).digest('hex') };
+}
+
+function networkOf(rules: NetworkRules): SeccompSituation['network'] {
+  return typeof rules === 'string' ? rules : 'domains';
+}
+
+function hardenedRows({ call, view, env, program, filterFor }: Parts, pid: number): Rows {
+  const { uid, cgroup, scratch } = call;
+  return buildLaunchRows({
+    cgroupProcsFiles: cgroup?.procsFiles ?? [],
+    rlimits: resourceLimits(call),
+    identity: uid === null ? null : { uid, gid: uid },
+    parentPid: process.pid,
+    landlock: landlockRules(call, view, { ownProc: true }),
+    seccomp: filterFor(pid),
+    argv: [program.file, ...program.args],
+    env,
+    cwd: scratch,
+    closeFrom: program.channel === 'frames' ? 4 : 3,
+  });
+}
+
+type Rows = readonly LaunchRow[];
+
+function sandboxOf({ call, view }: Parts): BubblewrapLaunch {
+  const { uid, scratch, job, egress } = call;
+  const own = process.getuid?.() ?? 0;
+  const { network, limits } = job.confinement;
+  return bubblewrapArguments({
+    view,
+    scratch: { path: scratch, bytes: finite(limits.diskBytes, SCRATCH_BYTES_DEFAULT) },
+    user: {
+      uid: uid ?? own,
+      gid: uid ?? process.getgid?.() ?? own,
+      droppedInside: uid !== null,
+    },
+    network: ({ none: 'none', domains: 'bridged', unrestricted: 'unrestricted' } as const)[
+      networkOf(network)
+    ],
+    sockets: egress === null ? [] : [{ path: egress.socketPath, target: EGRESS_SOCKET }],
+    firstDescriptor: FIRST_TEXT_DESCRIPTOR,
+    command: [`/proc/self/fd/${LAUNCHER_DESCRIPTOR}`],
+  });
+}
+
+/** Joins the group, opens the bind sources, becomes bwrap; all else is dropped by the inner one. */
+function outerRows({ call }: Parts, { argv, binds, data }: BubblewrapLaunch): Rows {
+  const { host, cgroup, uid } = call;
+  if (typeof host.bubblewrap !== 'string') throw new TypeError('bubblewrap is not there');
+  return buildLaunchRows({
+    cgroupProcsFiles: cgroup?.procsFiles ?? [],
+    rlimits: { ...resourceLimits(call), nofile: host.ownLimits.openFiles },
+    identity: null,
+    parentPid: process.pid,
+    landlock: null,
+    seccomp: null,
+    argv: [host.bubblewrap, ...argv],
+    // pid 1 inside shows its environment to the tool.
+    env: {},
+    cwd: '/',
+    closeFrom: FIRST_TEXT_DESCRIPTOR + data.length,
+    paths: binds.map(({ path }) => path),
+    keepCapabilities: uid !== null,
+    tableFollows: true,
+  });
+}
+
+function innerRows({ call, view, env, program, filterFor }: Parts): Rows {
+  const { uid, scratch } = call;
+  return buildLaunchRows({
+    cgroupProcsFiles: [],
+    rlimits: resourceLimits(call),
+    identity: uid === null ? null : { uid, gid: uid },
+    // Its parent is pid 1 of the sandbox, which dies with bwrap.
+    parentPid: null,
+    landlock: landlockRules(call, view, { ownProc: false }),
+    seccomp: filterFor(null),
+    argv: [program.file, ...program.args],
+    env,
+    cwd: scratch,
+    closeFrom: program.channel === 'frames' ? 4 : 3,
+  });
+}
+
+function landlockRules(
+  { host, job, egress }: LinuxCall,
+  { read, write, execute }: FilesystemView,
+  { ownProc }: Pick<LandlockRules, 'ownProc'>,
+): LandlockRules {
+  return {
+    abi: host.landlockAbi,
+    // Opened after the change of user, by the row for `ownProc`: the link would be the supervisor's.
+    read: read.filter((path) => path !== '/proc/self'),
+    write,
+    execute,
+    unixSockets: egress === null ? [] : [EGRESS_SOCKET],
+    ownProc,
+    denyTcpAndUdp: job.confinement.network === 'none',
+  };
+}
+
+function resourceLimits({ job, host, uid, cgroup }: LinuxCall): LaunchResourceLimits {
+  const { openFilesMax, fileSizeBytes, cpuMs, processesMax }: Limits = job.confinement.limits;
+  const { ownLimits } = host;
+  const countsUser = uid !== null && cgroup === null && Number.isFinite(processesMax);
+  return {
+    nofile: Math.min(openFilesMax, ownLimits.openFiles),
+    fsizeBytes: Math.min(fileSizeBytes, ownLimits.fileSizeBytes),
+    cpuSeconds: Math.min(Math.ceil(cpuMs / 1000) + 1, ownLimits.cpuSeconds),
+    ...(countsUser ? { nproc: processesMax + OWN_THREADS } : {}),
+    core: ownLimits.coreBytes === 0 ? 0 : 1,
+  };
+}
+
+function layersOf(
+  { job, tier, host, uid, cgroup }: LinuxCall,
+  { profile, exec }: SandboxChoice,
+): readonly Layer[] {
+  const { network } = job.confinement;
+  return [
+    ...['own-process', 'scrubbed-environment', 'wall-clock', 'output-cap'],
+    ...(job.target.kind === 'module' ? ['framed-channel'] : []),
+    ...['rlimits', 'no-new-privileges', 'landlock', ...landlockGaps(host.landlockAbi)],
+    `seccomp-${profile}`,
+    ...(exec === 'none' ? ['no-new-process'] : []),
+    ...(uid === null ? [] : ['own-user']),
+    ...(cgroup?.layers ?? ['memory-sampled', 'cpu-sampled', 'processes-sampled']),
+    ...(tier === 'isolated' ? ['pid-namespace', 'mount-namespace', 'ipc-namespace'] : []),
+    ...(tier === 'isolated' && network !== 'unrestricted' ? ['network-namespace'] : []),
+    ...(typeof network === 'object' ? ['egress-proxy'] : []),
+  ];
+}
+
+function finite(value: number, otherwise: number): number {
+  return Number.isFinite(value) ? value : otherwise;
+}

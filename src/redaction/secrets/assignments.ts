@@ -1,0 +1,151 @@
+import { SECRET_CATEGORIES, type SecretCategory } from '../categories.ts';
+import type { Detector, Source } from '../finding.ts';
+import { type CredentialKind, credentialKindOf } from './credential-name.ts';
+import { isPlaceholder, looksLikePassword, looksRandom } from './secret-value.ts';
+
+/** Longest name and value that are looked at. */
+const NAME_MAX = 48;
+const VALUE_MAX = 512;
+/** Longer values are encrypted, sealed, or tokens of a kind of their own. */
+const VALUE_LENGTH_MAX = 256;
+
+/** Parts of names that hold credentials. Nothing else is looked at. */
+const KEYWORD =
+  /pass(?:w|phrase|code|key|in\b|\b)|_pw\b|pwd|secret|token|cred|auth|bearer|key|senha|contrase|kennwort|mot.?de.?passe|парол|密码|パスワード/gi;
+
+/** What may stand between a name and its value, after the quote that closes the name. */
+const CLOSING = '(?:\\\\?["\'`]|[\\])}])?(?:\\\\?["\'`\\])}])?[ \\t]{0,8}';
+const OPERATORS: readonly RegExp[] = [
+  // =, :, :=, =>, ?=, ::=, .=, ->, with a type before it: `token string = "…"`
+  new RegExp(
+    `^${CLOSING}(?:[A-Za-z]{1,12}[ \\t]{1,4}(?==))?(?:[?.|+:]{0,3}[:=]{1,3}>?|->)[ \\t]{0,8}(?:\\r?\\n[ \\t]{0,12})?`,
+  ),
+  // secret("value")
+  /^\((?=["'])/,
+  // <name>value</name>
+  /^>\s{0,16}(?=[^\s<>])/,
+];
+/** `setProperty("NAME", "value")` and `setopt(NAME, "value")`, not the members of a list. */
+const ARGUMENT_GAP = /^(?:\\?["'`])?[ \t]{0,4},[ \t]{0,4}(?=\\?["'`])/;
+const ARGUMENT_BEFORE = /\(\s{0,4}\\?["'`][\w.-]*$|[(,]\s{0,4}[A-Z][A-Z\d_]*$/;
+const FLAG_GAP = /^[ \t]{1,4}(?=[^\s-])/;
+const QUOTED = /^(?:[bBrRfFuUL@$]{1,2}|\\)?(["'`])(.{0,512}?)\\?\1/;
+const BARE = /^[^\s"'`<>,;(){}[\]|&\\]{1,512}/;
+
+/** Name and value of one assignment, with the value's place in the text. */
+interface Assignment {
+  readonly name: string;
+  readonly value: string;
+  readonly start: number;
+  readonly isQuoted: boolean;
+}
+
+/**
+ * A detector for credentials that are known by the name they are assigned to: `password = …`,
+ * `"api_key": "…"`, `X-Auth-Token: …`, `<token>…</token>`, `--secret …`, `setProperty("KEY", "…")`.
+ * Only the value is reported. In a structure the name is the key that holds the text.
+ */
+export function assignmentDetector(categories: ReadonlySet<string>): Detector {
+  return (source, found) => {
+    const held = heldBy(source);
+    for (const assignment of held === null ? assignmentsIn(source.text) : [held]) {
+      const category = categoryOf(assignment);
+      if (category === null || !categories.has(category)) continue;
+      const { start, value } = assignment;
+      found.push({ category, start, end: start + value.length });
+    }
+  };
+}
+
+/** The whole text as the value of the key that holds it, when that names a credential. */
+function heldBy({ text, hint }: Source): Assignment | null {
+  const value = hint === '' || text.length > VALUE_MAX ? '' : text.trim();
+  if (value === '' || /\s/.test(value) || credentialKindOf(hint) === null) return null;
+  return { name: hint, value, start: text.indexOf(value), isQuoted: true };
+}
+
+function* assignmentsIn(text: string): Generator<Assignment> {
+  let from = 0;
+  for (const keyword of text.matchAll(KEYWORD)) {
+    if (keyword.index < from) continue;
+    const end = nameEnd(text, keyword.index + keyword[0].length);
+    from = end;
+    const assignment = assignmentAt(text, keyword.index, end);
+    if (assignment === null) continue;
+    yield assignment;
+    from = assignment.start;
+  }
+}
+
+function nameEnd(text: string, from: number): number {
+  let at = from;
+  while (at - from < NAME_MAX && /[\w-]/.test(text[at] ?? ' ')) at += 1;
+  while (at > from && text[at - 1] === '-') at -= 1;
+  return at;
+}
+
+/** The start of the name: `api key:` and `Secret Key:` are names of two words. */
+function nameStart(text: string, from: number): number {
+  const limit = Math.max(0, from - NAME_MAX);
+  let at = from;
+  while (at > limit && /[\w.$-]|[^ -~\s]/.test(text[at - 1] as string)) at -= 1;
+  const wordBefore = /(?:^|[\s"'({,;#])([A-Za-z]{3,16}) $/.exec(
+    text.slice(Math.max(0, at - 18), at),
+  );
+  return at === from && wordBefore ? at - (wordBefore[1] as string).length - 1 : at;
+}
+
+function assignmentAt(text: string, keyword: number, end: number): Assignment | null {
+  const rest = text.slice(end, end + VALUE_MAX + 64);
+  const gap = gapBefore(text, keyword, rest);
+  if (gap === undefined) return null;
+  const nameFrom = nameStart(text, keyword);
+  const name = text.slice(nameFrom, end);
+  if (text[nameFrom - 1] === '<' && isPlaceholderName(name) && !rest.includes(`</${name}`)) {
+    return null;
+  }
+  const value = rest.slice(gap.length);
+  const quoted = QUOTED.exec(value);
+  if (quoted) {
+    const opening = value.indexOf(quoted[1] as string) + 1;
+    const start = end + gap.length + opening;
+    return { name, value: quoted[2] as string, start, isQuoted: true };
+  }
+  const bare = bareValue(value);
+  return bare === '' ? null : { name, value: bare, start: end + gap.length, isQuoted: false };
+}
+
+/** `<PASSWORD>` stands for a password that was redacted before, unless it is an element. */
+function isPlaceholderName(name: string): boolean {
+  return (SECRET_CATEGORIES as readonly string[]).includes(name.toLowerCase());
+}
+
+function gapBefore(text: string, keyword: number, rest: string): string | undefined {
+  for (const operator of OPERATORS) {
+    const gap = operator.exec(rest)?.[0];
+    if (gap !== undefined) return gap;
+  }
+  const before = text.slice(Math.max(0, keyword - NAME_MAX), keyword);
+  if (ARGUMENT_BEFORE.test(before)) return ARGUMENT_GAP.exec(rest)?.[0];
+  // `--password value`, `-token value`, `#define TOKEN value`
+  return /(?:^|\s)-{1,2}[\w-]*$|define\s+\w*$/.test(before) ? FLAG_GAP.exec(rest)?.[0] : undefined;
+}
+
+/** Up to a blank or bracket; a call or an index is code, not a value. */
+function bareValue(rest: string): string {
+  const bare = BARE.exec(rest)?.[0] ?? '';
+  if (/[([]/.test(rest[bare.length] ?? '')) return '';
+  return bare.replace(/[.:!?]+$/, '');
+}
+
+function categoryOf({ name, value, isQuoted }: Assignment): SecretCategory | null {
+  if (value.length < 4 || value.length > VALUE_LENGTH_MAX || isPlaceholder(value)) return null;
+  const kind = credentialKindOf(name);
+  if (kind === 'password') return looksLikePassword(value, isQuoted) ? 'password' : null;
+  return isKeyValue(value, kind) ? 'generic_api_key' : null;
+}
+
+function isKeyValue(value: string, kind: CredentialKind): boolean {
+  if (kind === null || /\s/.test(value)) return false;
+  return value.length >= (kind === 'key' ? 24 : 10) && looksRandom(value);
+}

@@ -1,0 +1,38 @@
+import type { Detector, Finding } from '../finding.ts';
+import { isPlaceholder } from './secret-value.ts';
+
+/** How far the key may stand from the name or the access key id that announces it. */
+const REACH = 100;
+const KEY_LENGTH = 40;
+const ANNOUNCED = /aws|amazon|secret.?access.?key|(?:AKIA|ASIA)[A-Z\d]{16}/gi;
+const KEY = /(?<![A-Za-z\d+/=])[A-Za-z\d+/]{40}(?![A-Za-z\d+/=])/g;
+
+/**
+ * A detector for AWS secret access keys: 40 base64 characters near the word that announces them
+ * or near an access key id. Alone they look like any hash.
+ *
+ * @see https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_access-keys.html
+ */
+export function awsSecretKeyDetector(categories: ReadonlySet<string>): Detector {
+  if (!categories.has('aws_secret_key')) return () => {};
+  return ({ text, hint }, found) => {
+    let from = /secret.?access.?key|aws.?secret/.test(hint) ? addKeys(text, 0, found) : 0;
+    for (const word of text.matchAll(ANNOUNCED)) {
+      from = addKeys(text, Math.max(from, word.index), found);
+    }
+  };
+}
+
+/** Looks at what is within reach of a word; returns where the next look may start. */
+function addKeys(text: string, from: number, found: Finding[]): number {
+  const to = from + REACH + KEY_LENGTH;
+  // One character before, for the look-behind.
+  const before = Math.max(0, from - 1);
+  for (const match of text.slice(before, to + 1).matchAll(KEY)) {
+    const key = match[0];
+    if (isPlaceholder(key) || !/\d/.test(key) || !/[a-z]/.test(key) || !/[A-Z]/.test(key)) continue;
+    const start = before + match.index;
+    found.push({ category: 'aws_secret_key', start, end: start + KEY_LENGTH });
+  }
+  return Math.max(from, Math.min(to, text.length) - KEY_LENGTH - 1);
+}

@@ -1,0 +1,104 @@
+import type { Detector } from '../finding.ts';
+import { isAlphanumeric, isDigit } from '../text/characters.ts';
+import { LiteralIndex } from '../text/literals.ts';
+import { isPlaceholder, looksGenerated, looksRandom } from './secret-value.ts';
+import { VENDOR_TOKENS, type VendorToken } from './vendor-tokens.ts';
+
+/** One row of the table, ready to run at the place where its prefix was found. */
+interface TokenRule {
+  readonly category: string;
+  readonly prefix: string;
+  readonly head: RegExp | null;
+  readonly body: RegExp;
+}
+
+interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+const HEAD_MAX = 80;
+const BODY_MAX = 40_000;
+
+const RULES: readonly TokenRule[] = VENDOR_TOKENS.flatMap(rulesOf);
+const PREFIXES: readonly string[] = [...new Set(RULES.map(({ prefix }) => prefix))];
+const INDEX: LiteralIndex = new LiteralIndex(PREFIXES);
+/** Rules to try where a prefix was found: its own, and those of shorter prefixes within it. */
+const BY_PREFIX: ReadonlyMap<string, readonly TokenRule[]> = new Map(
+  PREFIXES.map((prefix) => [prefix, RULES.filter((rule) => prefix.startsWith(rule.prefix))]),
+);
+
+/**
+ * A detector for tokens that start with a literal: one pass with all literals finds the places,
+ * the row's shape decides there. What has the shape but not the randomness is an example.
+ *
+ * @param categories - of the rows to use
+ */
+export function tokenDetector(categories: ReadonlySet<string>): Detector {
+  return ({ text }, found) => {
+    INDEX.forEach(text, (at, prefix) => {
+      for (const rule of BY_PREFIX.get(prefix) as readonly TokenRule[]) {
+        const token = categories.has(rule.category) ? tokenAt(text, at, rule) : null;
+        if (token === null) continue;
+        found.push({ category: rule.category, ...token });
+        return token.end;
+      }
+      return at;
+    });
+  };
+}
+
+function categoryOf({ category = 'vendor_token' }: VendorToken): string {
+  return category;
+}
+
+function rulesOf(row: VendorToken): TokenRule[] {
+  const category = categoryOf(row);
+  const head = row.head === undefined ? null : new RegExp(`${row.head}$`);
+  const body = new RegExp(`^(?:${row.body})`);
+  return row.prefixes.map((prefix) => ({ category, prefix, head, body }));
+}
+
+/** Where the token around a prefix starts and ends; `null` when there is none. */
+function tokenAt(text: string, at: number, { prefix, head, body }: TokenRule): Span | null {
+  const start = head === null ? at : startOfHead(text, at, head);
+  if (start === null || isWithinWord(text, start, head === null ? prefix : '')) return null;
+  const from = at + prefix.length;
+  const match = body.exec(text.slice(from, from + BODY_MAX));
+  if (match === null || runsOn(text, from + match[0].length)) return null;
+  const value = text.slice(start, at) + match[0];
+  if (/EXAMPLE$/.test(value) || isPlaceholder(value) || !looksGenerated(value)) return null;
+  const isTelling = prefix.length > 4 || head !== null;
+  return isTelling || looksRandom(value) ? { start, end: from + match[0].length } : null;
+}
+
+function startOfHead(text: string, at: number, head: RegExp): number | null {
+  const match = head.exec(text.slice(Math.max(0, at - HEAD_MAX), at));
+  return match === null ? null : at - match[0].length;
+}
+
+/** A letter or digit that follows, unless capitals turn small: the token is longer than its kind. */
+function runsOn(text: string, end: number): boolean {
+  const after = text.charCodeAt(end);
+  if (!isAlphanumeric(after)) return false;
+  const last = text.charCodeAt(end - 1);
+  const isCapital = (last >= 65 && last <= 90) || isDigit(last);
+  return !(isCapital && after >= 97 && after <= 122);
+}
+
+/**
+ * Short prefixes and those of letters alone must start a word; a longer one with a sign, such as
+ * `ghp_`, is seen inside one, too. A capital prefix may follow a small letter.
+ */
+function isWithinWord(text: string, start: number, prefix: string): boolean {
+  const before = text.charCodeAt(start - 1);
+  if (!isAlphanumeric(before)) return false;
+  if (
+    prefix.includes('_')
+      ? prefix.length >= 4
+      : /[^A-Za-z\d]/.test(prefix.slice(0, -1)) || prefix.length > 5
+  )
+    return false;
+  const isSmall = before >= 97 && before <= 122;
+  return !(isSmall && prefix.length >= 4 && prefix === prefix.toUpperCase());
+}

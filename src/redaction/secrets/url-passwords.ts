@@ -1,0 +1,61 @@
+import type { Detector } from '../finding.ts';
+import { isPlaceholder, looksRandom } from './secret-value.ts';
+
+/** Longest part between `//` and `@`. */
+const USER_INFO_MAX = 512;
+const DATABASE_SCHEME =
+  /(?:postgres|postgis|pgsql|mysql|mariadb|mongo|redis|amqp|mssql|sqlserver|oracle|cockroach|clickhouse|snowflake|db2|jdbc|odbc|vertica|cassandra|neo4j|bolt|influx|couchbase|couchdb|memcached|nats|mqtt|kafka|hive|presto|trino|teradata|firebird|sybase|databricks|redshift|bigquery|db|sql)[a-z\d]*(?:\+[a-z\d_]{1,32})?$/i;
+const SCHEME = /[a-z][a-z\d+.-]{0,31}$/i;
+
+/**
+ * A detector for passwords in URLs, `scheme://user:password@host`, and for tokens that stand there
+ * alone. Only the password is reported, so that the rest of the URL stays useful. The last `@`
+ * before the path ends it: passwords with `@` are often not encoded.
+ *
+ * @see RFC 3986 section 3.2.1
+ */
+export function urlPasswordDetector(categories: ReadonlySet<string>): Detector {
+  return ({ text }, found) => {
+    for (let at = text.indexOf('://'); at >= 0; at = text.indexOf('://', at + 3)) {
+      const scheme = SCHEME.exec(text.slice(Math.max(0, at - 32), at))?.[0];
+      const from = at + 3;
+      const end = scheme === undefined ? -1 : userInfoEnd(text, from);
+      if (scheme === undefined || end < 0) continue;
+      const start = secretStart(text, from, end);
+      const category = DATABASE_SCHEME.test(scheme)
+        ? 'database_connection_string'
+        : 'password_in_url';
+      if (start >= 0 && categories.has(category)) found.push({ category, start, end });
+    }
+  };
+}
+
+/** Position of the last `@` of the authority, or -1. */
+function userInfoEnd(text: string, from: number): number {
+  const authority = /^[^\s/?#"'`<>\\]*/.exec(text.slice(from, from + USER_INFO_MAX))?.[0] ?? '';
+  const at = authority.lastIndexOf('@');
+  return at < 0 ? -1 : from + at;
+}
+
+/** Where the password starts, or a lone token; -1 when there is no secret. */
+function secretStart(text: string, from: number, end: number): number {
+  const colon = text.indexOf(':', from);
+  const start = colon >= 0 && colon < end ? colon + 1 : from;
+  const secret = text.slice(start, end);
+  if (secret === '' || isTemplate(secret) || isLocalExample(text, from, end)) return -1;
+  return start > from || (looksRandom(secret) && secret.length >= 16) ? start : -1;
+}
+
+function isTemplate(secret: string): boolean {
+  return (
+    /^(?:\*+|x{3,}|\.{3}|<.*|\$.*|\{.*|%\w+%|\[.*)$/i.test(secret) ||
+    (secret.length > 12 && isPlaceholder(secret))
+  );
+}
+
+/** `user:password@localhost`: words for words, on a host that is nobody's. */
+function isLocalExample(text: string, from: number, end: number): boolean {
+  return /^(?:user(?:name)?|admin|root|test):(?:pass(?:word)?|secret|test)@(?:localhost|127\.0\.0\.1|host(?:name)?)\b/i.test(
+    text.slice(from, end + 16),
+  );
+}
