@@ -1,6 +1,13 @@
 import { ABORT_GRACE_MS, CallTimers } from './call-timers.ts';
-import { emptyReport, limitEnd, stopEnd } from './run-end.ts';
-import type { Job, RunEnd, Runner, RunReport, StopReason } from './runner.ts';
+import { limitEnd, stopEnd } from './run-end.ts';
+import {
+  emptyReport,
+  type Job,
+  type RunEnd,
+  type Runner,
+  type RunReport,
+  type StopReason,
+} from './runner.ts';
 
 const LAYERS = ['wall-clock'];
 
@@ -43,7 +50,7 @@ export class FunctionRunner implements Runner {
 
   async run(job: Job): Promise<RunReport> {
     const end = job.stop.aborted ? stopEnd(job.stop.reason as StopReason) : await endOf(job);
-    return emptyReport(end, LAYERS);
+    return emptyReport(end, { layers: LAYERS });
   }
 
   /** Functions cannot be ended; there is nothing to free. */

@@ -1,6 +1,6 @@
 import type { Layer } from '../call.ts';
 import type { LaunchRow } from './launch-table.ts';
-import type { LimitListener, LimitWatch } from './limit-watch.ts';
+import type { LimitWatch, OnBlind, OnBreach } from './limit-watch.ts';
 import type { ProcessTree } from './process-tree.ts';
 import type { Architecture } from './seccomp-syscalls.ts';
 
@@ -18,7 +18,7 @@ export interface LaunchPlan {
   /** Present when `file` is the launcher. */
   readonly launch?: LauncherPlan;
   /** Watches memory, CPU time and processes. */
-  readonly watch: (tree: ProcessTree, listener: LimitListener) => LimitWatch;
+  readonly watch: (tree: ProcessTree, onBreach: OnBreach, onBlind: OnBlind) => LimitWatch;
   /** Ends what a kill of the process tree may have missed. */
   readonly contain?: () => Promise<void>;
 }

@@ -10,7 +10,7 @@ const SAMPLE_COST_SHARE_MAX = 0.1;
 /** pidusage keeps one descriptor per pid for this long. */
 const PIDUSAGE_KEEP_MS = 1000;
 /** Looks in a row that may fail; then the limits are no longer watched, and the call must end. */
-const BLIND_LOOKS_MAX = 5;
+export const BLIND_LOOKS_MAX = 5;
 
 /** What one look at a tree saw. */
 export interface TreeSample {
@@ -26,12 +26,11 @@ export interface WatchPeaks {
   readonly peakMemoryBytes: number;
 }
 
-/** What a watch reports. One of the two, once, before the watch stops itself. */
-export interface LimitListener {
-  breach(limit: LimitKind): void;
-  /** The process table cannot be read: nothing is being watched. */
-  blind(cause: unknown): void;
-}
+/** Called once, with the first limit that is exceeded. */
+export type OnBreach = (limit: LimitKind) => void;
+
+/** Called once, when the process table cannot be read: nothing is being watched any more. */
+export type OnBlind = (cause: unknown) => void;
 
 /** Watches one process tree from outside, until it is stopped. */
 export interface LimitWatch {
@@ -43,11 +42,15 @@ export interface LimitWatch {
   stop(): LimitKind | null;
 }
 
-/** Samples the tree every {@link SAMPLE_INTERVAL_MS} and reports the first limit that is exceeded. */
+/**
+ * Samples the tree every {@link SAMPLE_INTERVAL_MS} and reports the first limit that is exceeded.
+ * Stops itself before it calls back.
+ */
 export function watchLimits(
   tree: ProcessTree,
   limits: Limits,
-  listener: LimitListener,
+  onBreach: OnBreach,
+  onBlind: OnBlind,
 ): LimitWatch {
   const peaks = { cpuMs: 0, peakMemoryBytes: 0 };
   let timer: NodeJS.Timeout | undefined;
@@ -64,19 +67,19 @@ export function watchLimits(
     const breached = breachOf(sample, limits);
     if (breached === null) return;
     stop();
-    listener.breach(breached);
+    onBreach(breached);
   };
-  const onBlind = (cause: unknown): void => {
+  const onFailedLook = (cause: unknown): void => {
     blindLooks += 1;
     if (blindLooks < BLIND_LOOKS_MAX) return;
     stop();
-    listener.blind(cause);
+    onBlind(cause);
   };
   const look = async (): Promise<void> => {
     const began = performance.now();
     const looked = await sampleTree(tree).then(
       (sample) => () => onSample(sample),
-      (cause: unknown) => () => onBlind(cause),
+      (cause: unknown) => () => onFailedLook(cause),
     );
     if (isStopped) return;
     looked();

@@ -88,8 +88,10 @@ export function planLinuxCall(call: LinuxCall): LaunchPlan {
       descriptor: isIsolated ? host.launcher.descriptor : null,
       texts: sandbox?.data.map(({ text }) => text) ?? [],
     },
-    watch: (tree, listener) =>
-      cgroup === null ? watchLimits(tree, limits, listener) : watchCgroup(cgroup, limits, listener),
+    watch: (tree, onBreach, onBlind) =>
+      cgroup === null
+        ? watchLimits(tree, limits, onBreach, onBlind)
+        : watchCgroup(cgroup, limits, onBreach, onBlind),
   };
 }
 

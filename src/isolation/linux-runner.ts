@@ -17,9 +17,8 @@ import { buildKillRows } from './launch-table-rows.ts';
 import { runLauncher } from './launcher-run.ts';
 import type { LinuxHost } from './linux-host.ts';
 import { planLinuxCall, sandboxChoice } from './linux-plan.ts';
-import { emptyReport } from './run-end.ts';
 import { runInScratch } from './run-in-scratch.ts';
-import type { Job, RunEnd, Runner, RunReport } from './runner.ts';
+import { emptyReport, type Job, type RunEnd, type Runner, type RunReport } from './runner.ts';
 import { superviseProcess } from './supervisor.ts';
 import type { ResolvedTarget } from './tool-target.ts';
 
@@ -118,7 +117,7 @@ export class LinuxRunner implements Runner {
       return await superviseProcess({ ...plan, contain }, job, this.#live);
     } catch (cause) {
       if (!isEnforceError(cause)) throw cause;
-      return emptyReport(unavailable(cause.message), []);
+      return emptyReport(unavailable(cause.message));
     } finally {
       await this.#release(holdings);
     }

@@ -67,6 +67,6 @@ export function planProcess(
     cwd: scratch,
     layers: LAYERS,
     profileDigest: null,
-    watch: (tree, listener) => watchLimits(tree, limits, listener),
+    watch: (tree, onBreach, onBlind) => watchLimits(tree, limits, onBreach, onBlind),
   };
 }

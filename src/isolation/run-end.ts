@@ -1,7 +1,7 @@
 import { IJsonError, parseIJson, RESULT_DEPTH_MAX } from '../../worker/protocol.ts';
-import type { Json, Layer, LimitKind, Limits } from '../call.ts';
+import type { Json, LimitKind, Limits } from '../call.ts';
 import type { ErrorCode } from '../errors.ts';
-import type { RunEnd, RunReport, StopReason } from './runner.ts';
+import type { RunEnd, StopReason } from './runner.ts';
 
 /** What is known of a worker that ended before it gave a result and before we ended it. */
 export interface ExitEvidence {
@@ -114,26 +114,6 @@ export function limitEnd(limit: LimitKind, limits: Limits): RunEnd {
 /** The end of a call that the kill switch, a closing enforcer or the caller stopped. Pure. */
 export function stopEnd({ status, message }: StopReason): RunEnd {
   return { status, code: status === 'killed' ? 'ENF_CALL_KILLED' : 'ENF_CALL_ABORTED', message };
-}
-
-/** The report of a call of which nothing but its end is known. Pure. */
-export function emptyReport(
-  end: RunEnd,
-  layers: readonly Layer[],
-  profileDigest: string | null = null,
-): RunReport {
-  return {
-    end,
-    stdout: '',
-    stderr: '',
-    cpuMs: 0,
-    peakMemoryBytes: 0,
-    outputBytes: 0,
-    exit: null,
-    layers,
-    profileDigest,
-    limitsHit: [],
-  };
 }
 
 function inMegabytes(bytes: number): number {

@@ -1,7 +1,6 @@
 import { tmpdir } from 'node:os';
 import type { Layer } from '../call.ts';
-import { emptyReport } from './run-end.ts';
-import type { RunEnd, RunReport } from './runner.ts';
+import { emptyReport, type RunEnd, type RunReport } from './runner.ts';
 import { createScratch, removeScratch } from './scratch.ts';
 
 /**
@@ -19,7 +18,7 @@ export async function runInScratch(
     (scratch) => ({ scratch }),
     (cause: unknown) => ({ end: notMade(cause) }),
   );
-  if ('end' in made) return emptyReport(made.end, layers);
+  if ('end' in made) return emptyReport(made.end, { layers });
   let left: RunEnd | null = null;
   let report: RunReport;
   try {

@@ -56,6 +56,25 @@ export interface RunReport {
   readonly limitsHit: readonly string[];
 }
 
+/** The report of a call that ended before anything of the tool ran. */
+export function emptyReport(
+  end: RunEnd,
+  { layers = [], profileDigest = null }: Partial<Pick<RunReport, 'layers' | 'profileDigest'>> = {},
+): RunReport {
+  return {
+    end,
+    stdout: '',
+    stderr: '',
+    cpuMs: 0,
+    peakMemoryBytes: 0,
+    outputBytes: 0,
+    exit: null,
+    layers,
+    profileDigest,
+    limitsHit: [],
+  };
+}
+
 /** Starts and watches one kind of worker. Every runner passes the same test suite. */
 export interface Runner {
   /** `none`: a function of this process. */

@@ -26,8 +26,8 @@ import { decodeLaunchReport } from './launcher-report.ts';
 import type { LimitWatch } from './limit-watch.ts';
 import { readProcessTable } from './process-table.ts';
 import { ProcessTree } from './process-tree.ts';
-import { classifyExit, commandEnd, emptyReport, limitEnd, stopEnd } from './run-end.ts';
-import type { Job, RunEnd, RunReport, StopReason } from './runner.ts';
+import { classifyExit, commandEnd, limitEnd, stopEnd } from './run-end.ts';
+import { emptyReport, type Job, type RunEnd, type RunReport, type StopReason } from './runner.ts';
 import { type ChannelListener, WorkerChannel } from './worker-channel.ts';
 
 /** After the kill, this long for the exit code to arrive. */
@@ -49,12 +49,9 @@ export async function superviseProcess(
   job: Job,
   live: Set<number>,
 ): Promise<RunReport> {
-  const { layers, profileDigest } = plan;
-  if (job.stop.aborted) {
-    return emptyReport(stopEnd(job.stop.reason as StopReason), layers, profileDigest);
-  }
+  if (job.stop.aborted) return emptyReport(stopEnd(job.stop.reason as StopReason), plan);
   const child = await startChild(plan);
-  if ('cause' in child) return emptyReport(notStarted(child.cause), layers, profileDigest);
+  if ('cause' in child) return emptyReport(notStarted(child.cause), plan);
   live.add(child.pid);
   const supervision = new Supervision(plan, job, child);
   await supervision.ended;
@@ -97,10 +94,11 @@ class Supervision {
     this.#stderr = captureStream(child.stderr, this.#outputBytesMax, onOverflow);
     this.#channel = this.#connect();
     this.#tree = new ProcessTree(child.pid, readProcessTable);
-    this.#watch = plan.watch(this.#tree, {
-      breach: (limit) => this.#breach(limit),
-      blind: (cause) => this.#settle(notWatched(cause)),
-    });
+    this.#watch = plan.watch(
+      this.#tree,
+      (limit) => this.#breach(limit),
+      (cause) => this.#settle(notWatched(cause)),
+    );
     this.#launch();
     this.#watchTime();
     void child.exited.then((exit) => {
@@ -128,7 +126,7 @@ class Supervision {
     // A worker that gave its result is ended by us: how it exits says nothing.
     const isWorkerResult = this.#channel !== null && end.status === 'ok';
     return {
-      ...emptyReport(end, this.#plan.layers, this.#plan.profileDigest),
+      ...emptyReport(end, this.#plan),
       ...this.#watch.peaks,
       limitsHit: this.#watch.limitsHit,
       stdout: isCommandResult ? '' : this.#stdout.text(),

@@ -13,9 +13,16 @@ import type { Json, LimitKind } from '../call.ts';
 import { ABORT_GRACE_MS, CallTimers } from './call-timers.ts';
 import { CapturedOutput } from './captured-output.ts';
 import { buildEnvironment } from './environment.ts';
-import { emptyReport, limitEnd, stopEnd } from './run-end.ts';
+import { limitEnd, stopEnd } from './run-end.ts';
 import { runInScratch } from './run-in-scratch.ts';
-import type { Job, RunEnd, Runner, RunReport, StopReason } from './runner.ts';
+import {
+  emptyReport,
+  type Job,
+  type RunEnd,
+  type Runner,
+  type RunReport,
+  type StopReason,
+} from './runner.ts';
 
 const LAYERS = ['own-thread', 'scrubbed-environment', 'wall-clock', 'output-cap', 'heap-limit'];
 
@@ -36,9 +43,10 @@ export class ThreadRunner implements Runner {
   readonly enforces: ReadonlySet<string> = new Set(ENFORCES);
 
   async run(job: Job): Promise<RunReport> {
-    if (job.target.kind !== 'module') return emptyReport(NO_COMMANDS, LAYERS);
+    if (job.target.kind !== 'module') return emptyReport(NO_COMMANDS, { layers: LAYERS });
     return runInScratch(LAYERS, async (scratch) => {
-      if (job.stop.aborted) return emptyReport(stopEnd(job.stop.reason as StopReason), LAYERS);
+      const { stop } = job;
+      if (stop.aborted) return emptyReport(stopEnd(stop.reason as StopReason), { layers: LAYERS });
       const call = new ThreadCall(job, scratch);
       try {
         return await call.run();
@@ -104,9 +112,13 @@ class ThreadCall {
       this.#readNotices(port1);
       this.#end ??= crashEnd(cause);
     }
+    // The tool's last words may still be on their way: they have a port of their own.
+    for (let last = receiveMessageOnPort(port1); last; last = receiveMessageOnPort(port1)) {
+      this.#onNotice(last.message);
+    }
     const { stdout, stderr } = this.#output;
     return {
-      ...emptyReport(this.#end, LAYERS),
+      ...emptyReport(this.#end, { layers: LAYERS }),
       stdout: stdout.text(),
       stderr: stderr.text(),
       outputBytes: stdout.bytes + stderr.bytes + this.#resultBytes,

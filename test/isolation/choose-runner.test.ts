@@ -1,10 +1,19 @@
 import { describe, expect, test } from 'vitest';
 import type { Confinement, Tier } from '../../src/call.ts';
-import { chooseRunner } from '../../src/isolation/choose-runner.ts';
+import { chooseRunner as choose } from '../../src/isolation/choose-runner.ts';
 import { FunctionRunner, TRUSTED_KEYS, type Trust } from '../../src/isolation/function-runner.ts';
 import type { Runner } from '../../src/isolation/runner.ts';
 import type { ResolvedTarget } from '../../src/isolation/tool-target.ts';
 import { confinement } from '../fixtures/job.ts';
+
+const TARGET: ResolvedTarget = {
+  kind: 'module',
+  module: '/tool.mjs',
+  identity: { kind: 'module', path: '/tool.mjs' },
+};
+
+const chooseRunner = (runners: readonly Runner[], confinement: Confinement) =>
+  choose(runners, TARGET, confinement);
 
 const never = async (): Promise<never> => {
   throw new Error('a choice starts nothing');
@@ -17,13 +26,6 @@ function runner(
 ): Runner {
   return { tier, layers, enforces: new Set(enforces), run: never, close: never };
 }
-
-/** What is to run; only a runner's own `unsuited` looks at it. */
-const TARGET: ResolvedTarget = {
-  kind: 'module',
-  module: '/tool.mjs',
-  identity: { kind: 'module', path: '/tool.mjs' },
-};
 
 const ALL = [runner('thread'), runner('hardened', [], ['landlock']), runner('process')];
 
@@ -55,7 +57,7 @@ describe('the tier', () => {
       'hardened',
     ],
   ])('%s', (_rule, isolation, tier) => {
-    expect(chooseRunner(ALL, TARGET, asking(isolation))).toMatchObject({ runner: { tier } });
+    expect(chooseRunner(ALL, asking(isolation))).toMatchObject({ runner: { tier } });
   });
 
   test.each<[string, readonly Runner[], Partial<Confinement['isolation']>, string]>([
@@ -67,12 +69,17 @@ describe('the tier', () => {
     ],
     ['only threads work here', [runner('thread')], {}, 'tier `thread` or a stronger one is needed'],
     ['the level does not work here', ALL, { level: 'isolated' }, 'tier `isolated` is needed'],
-    ['the minimum is higher', ALL, { min: 'isolated' }, 'strongest here is `hardened`'],
+    [
+      'the minimum is higher',
+      ALL,
+      { min: 'isolated' },
+      'tier `isolated` or a stronger one is needed',
+    ],
     [
       'the level is below the minimum',
       ALL,
       { level: 'process', min: 'hardened' },
-      'strongest here is `process`',
+      'tier `process` is needed',
     ],
     [
       'a layer is missing',
@@ -87,10 +94,28 @@ describe('the tier', () => {
       'layers `landlock` are required, but tier `process` does not have them here',
     ],
   ])('is refused, and never lowered, when %s', (_why, runners, isolation, message) => {
-    const choice = chooseRunner(runners, TARGET, asking(isolation));
+    const choice = chooseRunner(runners, asking(isolation));
     expect(choice).not.toHaveProperty('runner');
     expect(choice).toMatchObject({ message: expect.stringContaining(message) });
     expect(choice).toMatchObject({ cause: expect.any(String), remedy: expect.any(String) });
+  });
+});
+
+describe('the reason of a refusal', () => {
+  const gap = { cause: 'it has no bwrap', remedy: 'install bubblewrap' };
+
+  test('is why the tier does not work here', () => {
+    const confined = asking({ min: 'isolated' });
+    expect(choose(ALL, TARGET, confined, [{ tier: 'isolated', ...gap }])).toMatchObject(gap);
+    expect(choose(ALL, TARGET, confined, [{ tier: 'process', ...gap }])).not.toMatchObject(gap);
+  });
+
+  test('is why the tier cannot run this tool, and a weaker one is not taken for it', () => {
+    const picky = { ...runner('hardened'), unsuited: () => gap };
+    const runners = [picky, runner('process')];
+    expect(chooseRunner(runners, asking({ min: 'hardened' }))).toMatchObject(gap);
+    expect(chooseRunner(runners, asking({ level: 'hardened', min: 'thread' }))).toMatchObject(gap);
+    expect(chooseRunner(runners, asking())).toMatchObject({ runner: { tier: 'process' } });
   });
 });
 
@@ -110,7 +135,7 @@ describe('policy keys that the runner cannot enforce', () => {
   };
 
   test('are reported when they are defaults', () => {
-    const choice = chooseRunner([runner('process')], TARGET, demanding);
+    const choice = chooseRunner([runner('process')], demanding);
     expect(choice).toMatchObject({ runner: { tier: 'process' } });
     expect([...('unenforced' in choice ? choice.unenforced : [])].sort()).toEqual([
       'environment',
@@ -132,10 +157,10 @@ describe('policy keys that the runner cannot enforce', () => {
   test('refuse the call when the user wrote one of them', () => {
     const explicit = new Set(['network', 'resource_limits.max_memory_mb', 'isolation.level']);
     const some = runner('process', ['resource_limits.max_memory_mb']);
-    expect(chooseRunner([some], TARGET, { ...demanding, explicit })).toMatchObject({
+    expect(chooseRunner([some], { ...demanding, explicit })).toMatchObject({
       message: 'the policy sets `network`, but tier `process` cannot enforce it',
     });
-    expect(chooseRunner([runner('process')], TARGET, { ...demanding, explicit })).toMatchObject({
+    expect(chooseRunner([runner('process')], { ...demanding, explicit })).toMatchObject({
       message: expect.stringContaining('cannot enforce them'),
     });
   });
@@ -143,7 +168,7 @@ describe('policy keys that the runner cannot enforce', () => {
   test('are no matter when they restrict nothing', () => {
     const explicit = new Set(['network', 'resource_limits.max_memory_mb', 'isolation.exec']);
     const free = asking({ exec: 'any', profile: 'off' }, { network: 'unrestricted', explicit });
-    expect(chooseRunner([runner('process')], TARGET, free)).toEqual({
+    expect(chooseRunner([runner('process')], free)).toEqual({
       runner: expect.anything(),
       unenforced: ['environment', 'filesystem'],
     });
@@ -151,10 +176,7 @@ describe('policy keys that the runner cannot enforce', () => {
 
   test('are no matter when the runner enforces them', () => {
     const explicit = new Set(['network']);
-    const choice = chooseRunner([runner('process', ['network'])], TARGET, {
-      ...demanding,
-      explicit,
-    });
+    const choice = chooseRunner([runner('process', ['network'])], { ...demanding, explicit });
     expect(choice).toHaveProperty('runner');
   });
 });
@@ -169,15 +191,15 @@ describe('a function of this process', () => {
       limits: confinement({ memoryBytes: 1 }).limits,
       explicit,
     };
-    expect(chooseRunner([new FunctionRunner()], TARGET, demanding)).toMatchObject({
+    expect(chooseRunner([new FunctionRunner()], demanding)).toMatchObject({
       message: expect.stringContaining('`resource_limits.max_memory_mb`, `isolation.min`'),
     });
-    expect(chooseRunner([new FunctionRunner(['memory'])], TARGET, demanding)).toMatchObject({
+    expect(chooseRunner([new FunctionRunner(['memory'])], demanding)).toMatchObject({
       message: 'the policy sets `isolation.min`, but tier `none` cannot enforce it',
     });
-    expect(
-      chooseRunner([new FunctionRunner(['memory', 'isolation'])], TARGET, demanding),
-    ).toHaveProperty('runner');
+    expect(chooseRunner([new FunctionRunner(['memory', 'isolation'])], demanding)).toHaveProperty(
+      'runner',
+    );
   });
 
   test.each(Object.entries(TRUSTED_KEYS))('may be trusted with %s', (trust, keys) => {

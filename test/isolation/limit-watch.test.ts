@@ -43,10 +43,12 @@ describe('watchLimits', () => {
       looks += 1;
       return read();
     });
-    watch = watchLimits(tree, limits, {
-      breach: (limit) => events.push(limit),
-      blind: (cause) => events.push(cause),
-    });
+    watch = watchLimits(
+      tree,
+      limits,
+      (limit) => events.push(limit),
+      (cause) => events.push(cause),
+    );
     return { events, looks: () => looks };
   }
 
@@ -108,7 +110,12 @@ describe('watchLimits', () => {
       });
     });
     const events: unknown[] = [];
-    watch = watchLimits(tree, LIMITS, { breach: (limit) => events.push(limit), blind: () => {} });
+    watch = watchLimits(
+      tree,
+      LIMITS,
+      (limit) => events.push(limit),
+      (cause) => events.push(cause),
+    );
     await eventually(() => isAsked);
     watch.stop();
     answer([row(10), row(11), row(12), row(13), row(14)]);
@@ -122,10 +129,12 @@ describe('watchLimits', () => {
     await once(child, 'spawn');
     const events: unknown[] = [];
     const tree = new ProcessTree(child.pid ?? 0, readProcessTable);
-    watch = watchLimits(tree, confinement({ cpuMs: 400 }).limits, {
-      breach: (limit) => events.push(limit),
-      blind: (cause) => events.push(cause),
-    });
+    watch = watchLimits(
+      tree,
+      confinement({ cpuMs: 400 }).limits,
+      (limit) => events.push(limit),
+      (cause) => events.push(cause),
+    );
     try {
       await eventually(() => events.length > 0);
       expect(events).toEqual(['cpu']);

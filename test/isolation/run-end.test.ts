@@ -1,12 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ERROR_CODES } from '../../src/errors.ts';
-import {
-  classifyExit,
-  commandEnd,
-  emptyReport,
-  limitEnd,
-  stopEnd,
-} from '../../src/isolation/run-end.ts';
+import { classifyExit, commandEnd, limitEnd, stopEnd } from '../../src/isolation/run-end.ts';
 import { confinement } from '../fixtures/job.ts';
 
 const HEAP = 'FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory';
@@ -105,17 +99,4 @@ test.each([
 test('tells a kill from an abort', () => {
   expect(stopEnd({ status: 'killed', message: 'm' })).toMatchObject({ code: 'ENF_CALL_KILLED' });
   expect(stopEnd({ status: 'aborted', message: 'm' })).toMatchObject({ code: 'ENF_CALL_ABORTED' });
-});
-
-test('reports an end of which nothing else is known', () => {
-  const end = stopEnd({ status: 'killed', message: 'm' });
-  expect(emptyReport(end, ['a'], 'digest')).toMatchObject({
-    end,
-    layers: ['a'],
-    profileDigest: 'digest',
-    stdout: '',
-    exit: null,
-    limitsHit: [],
-  });
-  expect(emptyReport(end, []).profileDigest).toBeNull();
 });

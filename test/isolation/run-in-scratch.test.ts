@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ProcessRunner } from '../../src/isolation/process-runner.ts';
-import { emptyReport } from '../../src/isolation/run-end.ts';
 import { runInScratch } from '../../src/isolation/run-in-scratch.ts';
+import { emptyReport } from '../../src/isolation/runner.ts';
 import { makeJob, tool } from '../fixtures/job.ts';
 
 const before = process.env['TMPDIR'];
@@ -18,7 +18,7 @@ afterEach(() => {
   rmSync(root, { recursive: true, force: true });
 });
 
-const OK = emptyReport({ status: 'ok', value: 1 }, ['layer']);
+const OK = emptyReport({ status: 'ok', value: 1 }, { layers: ['layer'] });
 
 test('gives the report, and the folder is gone', async () => {
   let folder = '';

@@ -3,10 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { LaunchPlan } from '../../src/isolation/launch-plan.ts';
-import { watchLimits } from '../../src/isolation/limit-watch.ts';
 import { ProcessRunner } from '../../src/isolation/process-runner.ts';
 import { superviseProcess } from '../../src/isolation/supervisor.ts';
-import { confinement, makeJob, tool } from '../fixtures/job.ts';
+import { makeJob, tool } from '../fixtures/job.ts';
 import { fileOf, isRunning, runningInGroup } from '../fixtures/observe.ts';
 
 let folder: string;
@@ -35,7 +34,7 @@ function workerPlan(script: string): LaunchPlan {
     channel: 'frames',
     layers: ['test'],
     profileDigest: null,
-    watch: (tree, listener) => watchLimits(tree, confinement().limits, listener),
+    watch: () => ({ peaks: { cpuMs: 0, peakMemoryBytes: 0 }, limitsHit: [], stop: () => null }),
   };
 }
 
