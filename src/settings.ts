@@ -1,9 +1,9 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
-import { EnforceError } from './errors.ts';
+import { EnforceError, isEnforceError } from './errors.ts';
 
 /** How this installation runs, besides what policies say. Paths are absolute. */
 export interface Settings {
@@ -37,6 +37,25 @@ const settingsSchema = z.strictObject({
   state_dir: z.string().min(1).optional(),
   log_level: z.enum(LOG_LEVELS).optional(),
 });
+
+const completeSettings = z.strictObject({
+  auditPath: z.string().min(1),
+  auditEnabled: z.boolean(),
+  auditDurability: z.enum(['queue', 'os', 'disk']),
+  stateDir: z.string().min(1).nullable(),
+  logLevel: z.enum(LOG_LEVELS),
+});
+
+/**
+ * Holds settings that a program made by itself to their shape: half of them would mean that audit is
+ * off.
+ *
+ * @throws {EnforceError} `ENF_SETTINGS_INVALID` naming every key that is missing, unknown or malformed
+ */
+export function checkSettings(settings: unknown): asserts settings is Settings {
+  const parsed = completeSettings.safeParse(settings);
+  if (!parsed.success) throw badSettings(parsed.error, (key) => `settings: \`${key}\``);
+}
 
 /** Names of all settings, as the config file spells them. */
 export const SETTING_NAMES: readonly string[] = Object.keys(settingsSchema.shape);
@@ -87,35 +106,52 @@ function readEnvironment({ env, cwd }: SettingsSources): Written {
 
 async function readConfigFile({ cwd, configFile }: SettingsSources): Promise<Written> {
   const path = resolve(cwd, configFile ?? FILE_NAME);
-  const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+  const text = await readBounded(path).catch((cause: NodeJS.ErrnoException) => {
     if (configFile === undefined && cause.code === 'ENOENT') return null;
-    throw invalid(`config file \`${path}\` cannot be read (${cause.code})`, cause);
+    throw isEnforceError(cause)
+      ? cause
+      : invalid(`config file \`${path}\` cannot be read (${cause.code})`, cause);
   });
   if (text === null) return {};
-  if (text.length > FILE_BYTES_MAX) {
+  const values = parseYaml(text, path);
+  return parse(values, dirname(path), (key) => `config file \`${path}\`${key && `: \`${key}\``}`);
+}
+
+/** Never waits for a pipe and never reads a device: the working directory may be anybody's. */
+async function readBounded(path: string): Promise<string> {
+  const facts = await stat(path);
+  if (!facts.isFile()) throw invalid(`config file \`${path}\` is not a regular file`);
+  if (facts.size > FILE_BYTES_MAX) {
     throw invalid(`config file \`${path}\` must be at most ${FILE_BYTES_MAX} bytes`);
   }
-  const document = parseDocument(text);
-  const [problem] = document.errors;
-  if (problem !== undefined) {
-    throw invalid(`config file \`${path}\`: ${problem.message.split('\n')[0]}`, problem);
+  return readFile(path, 'utf8');
+}
+
+function parseYaml(text: string, path: string): unknown {
+  try {
+    const document = parseDocument(text);
+    const [problem] = document.errors;
+    if (problem !== undefined) throw problem;
+    return document.toJS({ maxAliasCount: 0 }) ?? {};
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message.split('\n')[0] : 'unknown';
+    throw invalid(`config file \`${path}\`: ${why}`, cause);
   }
-  const values: unknown = document.toJS({ maxAliasCount: 0 }) ?? {};
-  return parse(values, dirname(path), (key) => `config file \`${path}\`: \`${key}\``);
 }
 
 function parse(values: unknown, folder: string, nameOf: (key: string) => string): Written {
   const parsed = settingsSchema.safeParse(values);
-  if (!parsed.success) {
-    const issues = parsed.error.issues.map((issue) => describe(issue, nameOf));
-    throw invalid(issues.join('; '));
-  }
+  if (!parsed.success) throw badSettings(parsed.error, nameOf);
   const { audit_path: auditPath, state_dir: stateDir, ...rest } = parsed.data;
   return {
     ...rest,
     ...(auditPath === undefined ? {} : { audit_path: resolve(folder, auditPath) }),
     ...(stateDir === undefined ? {} : { state_dir: resolve(folder, stateDir) }),
   };
+}
+
+function badSettings(error: z.ZodError, nameOf: (key: string) => string): EnforceError {
+  return invalid(error.issues.map((issue) => describe(issue, nameOf)).join('; '));
 }
 
 function describe(issue: z.core.$ZodIssue, nameOf: (key: string) => string): string {

@@ -1,12 +1,13 @@
-import type { Confinement, IsolationReport, Usage } from '../call.ts';
+import type { Confinement, IsolationReport, Tier, Usage } from '../call.ts';
 import type { ToolRules } from '../gate/index.ts';
 import {
   chooseRunner,
   type EgressRecord,
   type Job,
   type ResolvedTarget,
-  type RunEnd,
   type RunReport,
+  STOP_CODES,
+  type StopReason,
 } from '../isolation/index.ts';
 import type { Redactor } from '../redaction/index.ts';
 import { EgressLog } from './egress-log.ts';
@@ -71,6 +72,7 @@ export async function perform(
 ): Promise<Performance> {
   const { request, confinement, rules, redactor, call, admittedAt } = admitted;
   if (call.target === null) throw new TypeError('a call without a target was admitted');
+  if (request.stop.aborted) return notPerformed(stoppedBefore(admitted));
   const choice = chooseRunner(request.runners, call.target, confinement, request.shortfalls);
   if (!('runner' in choice)) {
     const { message, cause, remedy } = choice;
@@ -86,11 +88,11 @@ export async function perform(
   const unwritten = await egress.firstFailure();
   const output = redactOutput(report, redactor, rules);
   const { layers, profileDigest, cpuMs, peakMemoryBytes, outputBytes, limitsHit, exit } = report;
+  const isRecorded = unwritten === undefined;
   return {
-    end:
-      unwritten === undefined
-        ? finalEnd(call.tool, output, confinement)
-        : auditFailure(call.tool, unwritten, true),
+    end: isRecorded
+      ? finalEnd(call.tool, output, confinement, runner.tier)
+      : auditFailure(call.tool, unwritten, true),
     isolation: { tier: runner.tier, layers, profileDigest, unenforced },
     usage: {
       wallMs: Math.round(parts.clock() - admittedAt),
@@ -99,13 +101,21 @@ export async function perform(
       outputBytes,
       costUsd: 0,
     },
-    stdout: output.stdout,
-    stderr: output.stderr,
+    stdout: isRecorded ? output.stdout : '',
+    stderr: isRecorded ? output.stderr : '',
     outputCounts: output.counts,
     limitsHit,
     exit,
-    isRun: true,
+    // A runner that finds out late that it cannot confine the tool did not start it.
+    isRun: report.end.status !== 'isolation-unavailable',
   };
+}
+
+/** The kill switch, the caller or a closing enforcer was faster than the start. */
+function stoppedBefore({ request, call, redactor }: AdmittedCall): FinalEnd {
+  const { status, message } = request.stop.reason as StopReason;
+  const { value } = redactor.redactText(message, { direction: 'output' });
+  return failure(status, STOP_CODES[status], `tool \`${call.tool}\`: ${value}`);
 }
 
 function jobOf(parts: EnforcementParts, admitted: AdmittedCall, target: ResolvedTarget): Job {
@@ -126,17 +136,21 @@ function jobOf(parts: EnforcementParts, admitted: AdmittedCall, target: Resolved
   };
 }
 
-function finalEnd(tool: string, output: RedactedOutput, { limits }: Confinement): FinalEnd {
+function finalEnd(
+  tool: string,
+  output: RedactedOutput,
+  { limits }: Confinement,
+  tier: Tier | 'none',
+): FinalEnd {
   if (output.refusals.length > 0) return denial('output-denied', tool, output.refusals);
   const { end } = output;
   if (end.status === 'ok') {
-    if (!isTooLarge(end.value, limits)) return end;
-    const message = `the redacted result is larger than ${limits.outputBytes} bytes`;
+    if (!isTooLarge(end.value, tier, limits)) return end;
+    const message = `tool \`${tool}\`: the redacted result is larger than ${limits.outputBytes} bytes`;
     return failure('output-too-large', 'ENF_LIMIT_OUTPUT', message, { limit: 'output' });
   }
-  return failedEnd(tool, end);
-}
-
-function failedEnd(tool: string, end: Exclude<RunEnd, { status: 'ok' }>): FinalEnd {
-  return failure(end.status, end.code, `tool \`${tool}\`: ${end.message}`, { limit: end.limit });
+  // A function of this process may run on after its call has ended.
+  const details = tier === 'none' && end.status !== 'tool-error' ? { stopped: false } : {};
+  const message = `tool \`${tool}\`: ${end.message}`;
+  return failure(end.status, end.code, message, { limit: end.limit, details });
 }
