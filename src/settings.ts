@@ -3,7 +3,7 @@ import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
-import { EnforceError } from './errors.ts';
+import { EnforceError, isEnforceError } from './errors.ts';
 
 /** How this installation runs, besides what policies say. Paths are absolute. */
 export interface Settings {
@@ -11,6 +11,14 @@ export interface Settings {
   readonly auditPath: string;
   readonly auditEnabled: boolean;
   readonly auditDurability: 'queue' | 'os' | 'disk';
+  /** File of the key that signs the trail; null: keyless. */
+  readonly auditKey: string | null;
+  /** A segment of this size is followed by a new one; null: never. */
+  readonly auditRotateBytes: number | null;
+  /** Segments closed longer ago than this are removed; null: never. */
+  readonly auditRetainMs: number | null;
+  /** Closed segments are compressed. */
+  readonly auditCompress: boolean;
   /** The kill switch file and shared counters; null: this process alone. */
   readonly stateDir: string | null;
   /** The operator's floor under every policy; null: none. */
@@ -32,18 +40,50 @@ const flag = z
   .union([z.boolean(), z.enum(['1', '0', 'true', 'false'])])
   .transform((value) => value === true || value === '1' || value === 'true');
 
+/** Environment variables are text. */
+const positive = z.coerce.number().positive().max(1e9);
+
 const settingsSchema = z.strictObject({
   audit_path: z.string().min(1).optional(),
   audit_enabled: flag.optional(),
   audit_durability: z.enum(['queue', 'os', 'disk']).optional(),
+  audit_key: z.string().min(1).optional(),
+  audit_rotate_mb: positive.optional(),
+  audit_retain_days: positive.optional(),
+  audit_compress: flag.optional(),
   state_dir: z.string().min(1).optional(),
   base_policy: z.string().min(1).optional(),
   log_level: z.enum(LOG_LEVELS).optional(),
 });
 
-const PATH_SETTINGS = ['audit_path', 'state_dir', 'base_policy'] as const;
+const completeSettings = z.strictObject({
+  auditPath: z.string().min(1),
+  auditEnabled: z.boolean(),
+  auditDurability: z.enum(['queue', 'os', 'disk']),
+  auditKey: z.string().min(1).nullable(),
+  auditRotateBytes: z.number().positive().nullable(),
+  auditRetainMs: z.number().positive().nullable(),
+  auditCompress: z.boolean(),
+  stateDir: z.string().min(1).nullable(),
+  basePolicy: z.string().min(1).nullable(),
+  logLevel: z.enum(LOG_LEVELS),
+});
+
+const PATH_SETTINGS = ['audit_path', 'audit_key', 'state_dir', 'base_policy'] as const;
 /** Holds for every user of a machine whose administrator put it there. */
 const SYSTEM_BASE_POLICY = '/etc/enforcecore/base.yaml';
+const MS_PER_DAY = 24 * 3600 * 1000;
+
+/**
+ * Holds settings that a program made by itself to their shape: half of them would mean that audit is
+ * off.
+ *
+ * @throws {EnforceError} `ENF_SETTINGS_INVALID` naming every key that is missing, unknown or malformed
+ */
+export function checkSettings(settings: unknown): asserts settings is Settings {
+  const parsed = completeSettings.safeParse(settings);
+  if (!parsed.success) throw badSettings(parsed.error, (key) => `settings: \`${key}\``);
+}
 
 /** Names of all settings, as the config file spells them. */
 export const SETTING_NAMES: readonly string[] = Object.keys(settingsSchema.shape);
@@ -71,16 +111,18 @@ export async function loadSettings(sources: SettingsSources): Promise<Settings> 
     auditPath: written.audit_path ?? join(stateHome(sources.env), 'enforcecore', 'audit'),
     auditEnabled: written.audit_enabled ?? true,
     auditDurability: written.audit_durability ?? 'os',
+    auditKey: written.audit_key ?? null,
+    auditRotateBytes: scaled(written.audit_rotate_mb, 2 ** 20),
+    auditRetainMs: scaled(written.audit_retain_days, MS_PER_DAY),
+    auditCompress: written.audit_compress ?? true,
     stateDir: written.state_dir ?? null,
     basePolicy: written.base_policy ?? (await systemBasePolicy()),
     logLevel: written.log_level ?? 'silent',
   };
 }
 
-/** @see XDG Base Directory Specification: state that persists, but is not worth a backup */
-function stateHome(env: SettingsSources['env']): string {
-  const given = env['XDG_STATE_HOME'];
-  return given?.startsWith('/') ? given : join(homedir(), '.local', 'state');
+function scaled(value: number | undefined, factor: number): number | null {
+  return value === undefined ? null : value * factor;
 }
 
 /** Only a file of root's that nobody else may write is the administrator's word. */
@@ -92,6 +134,12 @@ async function systemBasePolicy(): Promise<string | null> {
   if (facts === null) return null;
   if (facts.isFile() && facts.uid === 0 && (facts.mode & 0o022) === 0) return SYSTEM_BASE_POLICY;
   throw invalid(`\`${SYSTEM_BASE_POLICY}\` must be a file of root that nobody else may write`);
+}
+
+/** Folder of the user's state: `$XDG_STATE_HOME`, or its default. @see XDG Base Directory Specification */
+export function stateHome(env: SettingsSources['env']): string {
+  const given = env['XDG_STATE_HOME'];
+  return given?.startsWith('/') ? given : join(homedir(), '.local', 'state');
 }
 
 function readEnvironment({ env, cwd }: SettingsSources): Written {
@@ -106,34 +154,51 @@ function readEnvironment({ env, cwd }: SettingsSources): Written {
 
 async function readConfigFile({ cwd, configFile }: SettingsSources): Promise<Written> {
   const path = resolve(cwd, configFile ?? FILE_NAME);
-  const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+  const text = await readBounded(path).catch((cause: NodeJS.ErrnoException) => {
     if (configFile === undefined && cause.code === 'ENOENT') return null;
-    throw invalid(`config file \`${path}\` cannot be read (${cause.code})`, cause);
+    throw isEnforceError(cause)
+      ? cause
+      : invalid(`config file \`${path}\` cannot be read (${cause.code})`, cause);
   });
   if (text === null) return {};
-  if (text.length > FILE_BYTES_MAX) {
+  const values = parseYaml(text, path);
+  return parse(values, dirname(path), (key) => `config file \`${path}\`${key && `: \`${key}\``}`);
+}
+
+/** Never waits for a pipe and never reads a device: the working directory may be anybody's. */
+async function readBounded(path: string): Promise<string> {
+  const facts = await stat(path);
+  if (!facts.isFile()) throw invalid(`config file \`${path}\` is not a regular file`);
+  if (facts.size > FILE_BYTES_MAX) {
     throw invalid(`config file \`${path}\` must be at most ${FILE_BYTES_MAX} bytes`);
   }
-  const document = parseDocument(text);
-  const [problem] = document.errors;
-  if (problem !== undefined) {
-    throw invalid(`config file \`${path}\`: ${problem.message.split('\n')[0]}`, problem);
+  return readFile(path, 'utf8');
+}
+
+function parseYaml(text: string, path: string): unknown {
+  try {
+    const document = parseDocument(text);
+    const [problem] = document.errors;
+    if (problem !== undefined) throw problem;
+    return document.toJS({ maxAliasCount: 0 }) ?? {};
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message.split('\n')[0] : 'unknown';
+    throw invalid(`config file \`${path}\`: ${why}`, cause);
   }
-  const values: unknown = document.toJS({ maxAliasCount: 0 }) ?? {};
-  return parse(values, dirname(path), (key) => `config file \`${path}\`: \`${key}\``);
 }
 
 function parse(values: unknown, folder: string, nameOf: (key: string) => string): Written {
   const parsed = settingsSchema.safeParse(values);
-  if (!parsed.success) {
-    const issues = parsed.error.issues.map((issue) => describe(issue, nameOf));
-    throw invalid(issues.join('; '));
-  }
+  if (!parsed.success) throw badSettings(parsed.error, nameOf);
   const paths = PATH_SETTINGS.flatMap((name) => {
     const path = parsed.data[name];
     return path === undefined ? [] : [[name, resolve(folder, path)] as const];
   });
   return { ...parsed.data, ...Object.fromEntries(paths) };
+}
+
+function badSettings(error: z.ZodError, nameOf: (key: string) => string): EnforceError {
+  return invalid(error.issues.map((issue) => describe(issue, nameOf)).join('; '));
 }
 
 function describe(issue: z.core.$ZodIssue, nameOf: (key: string) => string): string {

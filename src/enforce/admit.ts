@@ -1,6 +1,6 @@
 import type { Decision, Reason, ToolCall } from '../call.ts';
 import { decide, type GateDecision } from '../gate/index.ts';
-import type { Grant, SessionCall } from '../usage/index.ts';
+import type { Grant, GrantAnswer, SessionCall } from '../usage/index.ts';
 import { type IdentifiedCall, identityOf } from './identify.ts';
 import type { EnforcementParts } from './parts.ts';
 import type { SentArguments } from './redact-call.ts';
@@ -38,11 +38,27 @@ export async function admit(
   if (judged.effect === 'deny' || refusals.length > 0) return denied(judged, refusals);
   // INVARIANT: same tick as decide(), so that parallel calls of a session see this one.
   const session = parts.histories.begin(context, tool, parts.clock());
-  const answer = await parts.ledger.reserve(judged.reservations, { callId: call.callId });
+  const answer = await reserve(parts, call, judged);
   if (answer.granted) return admitted(parts, judged, session, answer.grant);
   session.refused();
   const { reasons, retryAfterMs } = answer;
   return { ...denied(judged, reasons), ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+}
+
+/** A store that fails has granted nothing: like a rule that cannot be evaluated, it denies. */
+async function reserve(
+  { ledger, logger }: EnforcementParts,
+  { callId }: IdentifiedCall,
+  { reservations }: GateDecision,
+): Promise<GrantAnswer> {
+  try {
+    return await ledger.reserve(reservations, { callId });
+  } catch (err) {
+    logger.error({ err, callId }, 'the store of counters failed');
+    const message = 'the counters of limits and budgets cannot be reached';
+    const reason = { rule: 'store', code: 'ENF_DENIED_RULE_FAILED', message } as const;
+    return { granted: false, reasons: [reason] };
+  }
 }
 
 function tripped({ killSwitch }: EnforcementParts): { readonly reason: string } | null {

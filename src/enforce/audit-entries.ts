@@ -4,7 +4,7 @@ import type { ToolRules } from '../gate/index.ts';
 import type { Admission } from './admit.ts';
 import { type IdentifiedCall, identityOf } from './identify.ts';
 import type { Performance } from './perform.ts';
-import type { SentArguments } from './redact-call.ts';
+import { jsonOf, type SentArguments } from './redact-call.ts';
 
 /** What both entries of a call are made from. */
 export interface CallFacts {
@@ -41,7 +41,7 @@ export function outcomeEntry(
   performed: Performance,
 ): OutcomeEntry {
   const { end, isolation, usage, exit, limitsHit, outputCounts } = performed;
-  const resultJson = end.status === 'ok' ? jsonOf(end.value) : null;
+  const resultJson = end.status === 'ok' ? jsonOf(end.value, isolation.tier) : null;
   const limit = end.status === 'ok' ? undefined : end.limit;
   return {
     type: 'outcome',
@@ -62,13 +62,4 @@ export function outcomeEntry(
       ? { result: JSON.parse(resultJson) as Json }
       : {}),
   };
-}
-
-/** null for what has no JSON form: a function of this process may return anything. */
-function jsonOf(value: unknown): string | null {
-  try {
-    return JSON.stringify(value) ?? null;
-  } catch {
-    return null;
-  }
 }

@@ -8,7 +8,7 @@ import type { EgressRecord } from '../isolation/index.ts';
 export class EgressLog {
   readonly #trail: AuditTrail | null;
   readonly #callId: string;
-  readonly #writes: Promise<unknown>[] = [];
+  readonly #writes: Promise<{ readonly failure?: unknown }>[] = [];
 
   constructor(trail: AuditTrail | null, callId: string) {
     this.#trail = trail;
@@ -26,12 +26,18 @@ export class EgressLog {
       effect,
       ...(reason === undefined ? {} : { reason }),
     } as const;
-    if (this.#trail !== null) this.#writes.push(this.#trail.append(entry));
+    if (this.#trail === null) return;
+    // Settled here: a rejection that waits for the end of the call would count as unhandled.
+    const write = this.#trail.append(entry).then(
+      () => ({}),
+      (failure: unknown) => ({ failure }),
+    );
+    this.#writes.push(write);
   }
 
   /** Why an entry could not be written, once all were tried; undefined when all are there. */
   async firstFailure(): Promise<unknown> {
-    const results = await Promise.allSettled(this.#writes);
-    return results.find((result) => result.status === 'rejected')?.reason;
+    const results = await Promise.all(this.#writes);
+    return results.find((result) => 'failure' in result)?.failure;
   }
 }

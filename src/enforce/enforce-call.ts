@@ -36,7 +36,7 @@ export async function enforceCall(parts: EnforcementParts, request: CallRequest)
 
   const recorded = await append(parts.trail, (trail) => decisionEntry(trail, facts));
   if (recorded.failure !== undefined) {
-    await admission.abandoned();
+    await settle(parts, facts, { isRun: false, isOk: false });
     return outcomeOf(facts, notPerformed(auditFailure(call.tool, recorded.failure, false)));
   }
   const { argsJson } = sent;
@@ -53,8 +53,7 @@ export async function enforceCall(parts: EnforcementParts, request: CallRequest)
           admittedAt,
           costUsd: admission.costUsd,
         }).catch((cause: unknown) => faulted(call, cause));
-  if (performed.isRun) await admission.ended(performed.end.status === 'ok');
-  else await admission.abandoned();
+  await settle(parts, facts, { isRun: performed.isRun, isOk: performed.end.status === 'ok' });
 
   const concluded = await append(parts.trail, (trail) => outcomeEntry(trail, facts, performed));
   if (concluded.failure === undefined) return outcomeOf(facts, performed, concluded.receipt);
@@ -77,6 +76,22 @@ async function append(
     return { receipt: await trail.append(entryFor(trail)) };
   } catch (failure) {
     return { failure };
+  }
+}
+
+/**
+ * Settles what the call held, or gives it back. A store that fails then keeps it: later calls are
+ * denied rather than let through, and this one still gets its outcome.
+ */
+async function settle(
+  { logger }: EnforcementParts,
+  { call, admission }: CallFacts,
+  { isRun, isOk }: { readonly isRun: boolean; readonly isOk: boolean },
+): Promise<void> {
+  try {
+    await (isRun ? admission.ended(isOk) : admission.abandoned());
+  } catch (err) {
+    logger.error({ err, callId: call.callId }, 'counters not settled: they stay reserved');
   }
 }
 

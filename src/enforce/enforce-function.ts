@@ -1,5 +1,9 @@
-import type { WrapOptions } from './call-options.ts';
-import { createEnforcer, type Enforcer, type EnforcerOptions } from './enforcer.ts';
+import { EnforceError } from '../errors.ts';
+import { checkWrapOptions, type WrapOptions } from './call-options.ts';
+import { createEnforcer } from './create-enforcer.ts';
+import type { Enforcer } from './enforcer.ts';
+import { checkEnforcerOptions, type EnforcerOptions } from './enforcer-options.ts';
+import { checkFunction } from './function-target.ts';
 import { processStore } from './process-store.ts';
 
 /** How a function of this process is put under a policy. */
@@ -42,7 +46,14 @@ export function enforce<A extends unknown[], R>(
 }
 
 function decoratorOf(options: EnforceOptions): EnforceDecorator {
-  return (method, context) => enforceNamed(method, String(context.name), options);
+  return (method, context) => {
+    // What the compiler's older, experimental decorators pass is a name.
+    if (typeof context !== 'object' || context.kind !== 'method') {
+      const message = '`@enforce` decorates methods, as a standard decorator (not experimental)';
+      throw new EnforceError('ENF_CALL_ARGUMENT', message);
+    }
+    return enforceNamed(method, String(context.name), options);
+  };
 }
 
 function enforceNamed<This, A extends unknown[], R>(
@@ -54,6 +65,9 @@ function enforceNamed<This, A extends unknown[], R>(
   const wrapOptions = Object.fromEntries(
     Object.entries({ params, trusted, context }).filter(([, value]) => value !== undefined),
   );
+  checkFunction(fn);
+  checkEnforcerOptions(rest);
+  checkWrapOptions(wrapOptions);
   let opening: Promise<Enforcer> | undefined;
   return async function enforced(this: This, ...args: A): Promise<Awaited<R>> {
     opening ??= createEnforcer({ ...rest, store: processStore() });

@@ -1,4 +1,5 @@
 import type { Json } from '../call.ts';
+import { EnforceError } from '../errors.ts';
 import type { FunctionTarget } from './identify.ts';
 
 /** A function of this process, as it can be called. */
@@ -8,6 +9,13 @@ export type AnyFunction = (...args: never[]) => unknown;
 export interface BoundArguments {
   readonly target: FunctionTarget;
   readonly args: unknown;
+}
+
+/** @throws {EnforceError} `ENF_CALL_ARGUMENT` when it is no function */
+export function checkFunction(fn: unknown): void {
+  if (typeof fn === 'function') return;
+  const message = `what is enforced must be a function, got ${fn === null ? 'null' : typeof fn}`;
+  throw new EnforceError('ENF_CALL_ARGUMENT', message);
 }
 
 /**

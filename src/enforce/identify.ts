@@ -95,7 +95,7 @@ function freezeArguments(
 ): { readonly json: string } | { readonly refusal: Reason } {
   try {
     const bounds = { depthMax: argumentDepthMax, bytesMax: inputBytes };
-    return { json: encodeIJson(args ?? {}, 'args', bounds) };
+    return { json: encodeIJson(args, 'args', bounds) };
   } catch (cause) {
     if (!(cause instanceof IJsonError)) throw cause;
     const code = ARGUMENT_CODES[cause.reason];

@@ -1,16 +1,13 @@
 export type { RunOptions, WrapOptions } from './call-options.ts';
+export { createEnforcer } from './create-enforcer.ts';
 export {
   type EnforceDecorator,
   type Enforced,
   type EnforceOptions,
   enforce,
 } from './enforce-function.ts';
-export {
-  createEnforcer,
-  type Enforcer,
-  type EnforcerOptions,
-  type ScopeOptions,
-} from './enforcer.ts';
+export type { Enforcer, ScopeOptions } from './enforcer.ts';
+export type { EnforcerOptions } from './enforcer-options.ts';
 export { unwrap } from './outcome.ts';
 export { type RunIsolatedOptions, runIsolated } from './run-isolated.ts';
 export type { CallLimits } from './tighten.ts';

@@ -1,12 +1,13 @@
-import type { Confinement, IsolationReport, Reason, Usage } from '../call.ts';
+import type { Confinement, IsolationReport, Reason, Tier, Usage } from '../call.ts';
 import type { ToolRules } from '../gate/index.ts';
 import {
   chooseRunner,
   type EgressRecord,
   type Job,
   type ResolvedTarget,
-  type RunEnd,
   type RunReport,
+  STOP_CODES,
+  type StopReason,
 } from '../isolation/index.ts';
 import type { Redactor } from '../redaction/index.ts';
 import { EgressLog } from './egress-log.ts';
@@ -77,6 +78,7 @@ export async function perform(
 ): Promise<Performance> {
   const { request, confinement, rules, redactor, call, admittedAt } = admitted;
   if (call.target === null) throw new TypeError('a call without a target was admitted');
+  if (request.stop.aborted) return notPerformed(stoppedBefore(admitted));
   const choice = chooseRunner(request.runners, call.target, confinement, request.shortfalls);
   if (!('runner' in choice)) {
     const { message, cause, remedy } = choice;
@@ -94,11 +96,12 @@ export async function perform(
   const reasons = outputReasons(parts, call.tool, report);
   const refusals = rules.onViolation === 'log' ? output.refusals : [...output.refusals, ...reasons];
   const { layers, profileDigest, cpuMs, peakMemoryBytes, outputBytes, limitsHit, exit } = report;
+  const isRecorded = unwritten === undefined;
+  const isShown = isRecorded && refusals.length === 0;
   return {
-    end:
-      unwritten === undefined
-        ? finalEnd(call.tool, { ...output, refusals }, confinement)
-        : auditFailure(call.tool, unwritten, true),
+    end: isRecorded
+      ? finalEnd(call.tool, { ...output, refusals }, confinement, runner.tier)
+      : auditFailure(call.tool, unwritten, true),
     isolation: { tier: runner.tier, layers, profileDigest, unenforced },
     usage: {
       wallMs: Math.round(parts.clock() - admittedAt),
@@ -107,14 +110,22 @@ export async function perform(
       outputBytes,
       costUsd: admitted.costUsd,
     },
-    stdout: refusals.length > 0 ? '' : output.stdout,
-    stderr: refusals.length > 0 ? '' : output.stderr,
+    stdout: isShown ? output.stdout : '',
+    stderr: isShown ? output.stderr : '',
     outputCounts: output.counts,
     limitsHit,
     exit,
     reasons,
-    isRun: true,
+    // A runner that finds out late that it cannot confine the tool did not start it.
+    isRun: report.end.status !== 'isolation-unavailable',
   };
+}
+
+/** The kill switch, the caller or a closing enforcer was faster than the start. */
+function stoppedBefore({ request, call, redactor }: AdmittedCall): FinalEnd {
+  const { status, message } = request.stop.reason as StopReason;
+  const { value } = redactor.redactText(message, { direction: 'output' });
+  return failure(status, STOP_CODES[status], `tool \`${call.tool}\`: ${value}`);
 }
 
 function jobOf(parts: EnforcementParts, admitted: AdmittedCall, target: ResolvedTarget): Job {
@@ -135,17 +146,21 @@ function jobOf(parts: EnforcementParts, admitted: AdmittedCall, target: Resolved
   };
 }
 
-function finalEnd(tool: string, output: RedactedOutput, { limits }: Confinement): FinalEnd {
+function finalEnd(
+  tool: string,
+  output: RedactedOutput,
+  { limits }: Confinement,
+  tier: Tier | 'none',
+): FinalEnd {
   if (output.refusals.length > 0) return denial('output-denied', tool, output.refusals);
   const { end } = output;
   if (end.status === 'ok') {
-    if (!isTooLarge(end.value, limits)) return end;
-    const message = `the redacted result is larger than ${limits.outputBytes} bytes`;
+    if (!isTooLarge(end.value, tier, limits)) return end;
+    const message = `tool \`${tool}\`: the redacted result is larger than ${limits.outputBytes} bytes`;
     return failure('output-too-large', 'ENF_LIMIT_OUTPUT', message, { limit: 'output' });
   }
-  return failedEnd(tool, end);
-}
-
-function failedEnd(tool: string, end: Exclude<RunEnd, { status: 'ok' }>): FinalEnd {
-  return failure(end.status, end.code, `tool \`${tool}\`: ${end.message}`, { limit: end.limit });
+  // A function of this process may run on after its call has ended.
+  const details = tier === 'none' && end.status !== 'tool-error' ? { stopped: false } : {};
+  const message = `tool \`${tool}\`: ${end.message}`;
+  return failure(end.status, end.code, message, { limit: end.limit, details });
 }

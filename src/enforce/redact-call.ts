@@ -1,7 +1,14 @@
-import type { Json, Limits, Reason } from '../call.ts';
+import { serialize } from 'node:v8';
+import type { Json, Limits, Reason, Tier } from '../call.ts';
 import { isEnforceError } from '../errors.ts';
 import type { ToolRules } from '../gate/index.ts';
-import type { RunEnd, RunReport } from '../isolation/index.ts';
+import {
+  encodeIJson,
+  IJsonError,
+  RESULT_DEPTH_MAX,
+  type RunEnd,
+  type RunReport,
+} from '../isolation/index.ts';
 import type { Redactor } from '../redaction/index.ts';
 import type { IdentifiedCall } from './identify.ts';
 
@@ -86,10 +93,32 @@ function capped(end: RunEnd): RunEnd {
   return { ...end, message: end.message.slice(0, TOOL_MESSAGE_CHARS_MAX).toWellFormed() };
 }
 
-/** The end of a result that grew past its limit by being redacted. */
-export function isTooLarge(value: unknown, { outputBytes }: Limits): boolean {
+/**
+ * Whether a redacted result is beyond its limit: one may grow by being redacted, and those of
+ * functions of this process were not measured before.
+ */
+export function isTooLarge(value: unknown, tier: Tier | 'none', { outputBytes }: Limits): boolean {
   if (!Number.isFinite(outputBytes) || value === undefined) return false;
-  return Buffer.byteLength(JSON.stringify(value) ?? '') > outputBytes;
+  return sizeOf(value, tier) > outputBytes;
+}
+
+/** In bytes of JSON; of what JSON cannot hold (Map, BigInt, cycles), those of its structured clone. */
+function sizeOf(value: unknown, tier: Tier | 'none'): number {
+  const json = jsonOf(value, tier);
+  return json === null ? serialize(value).length : Buffer.byteLength(json);
+}
+
+/** A result as JSON; null for what is not, which only a function of this process may return. */
+export function jsonOf(value: unknown, tier: Tier | 'none'): string | null {
+  // What came from a worker was checked to be I-JSON, and is plain data.
+  if (tier !== 'none') return JSON.stringify(value) ?? null;
+  try {
+    const bounds = { depthMax: RESULT_DEPTH_MAX, bytesMax: Number.MAX_SAFE_INTEGER };
+    return encodeIJson(value, 'result', bounds);
+  } catch (cause) {
+    if (!(cause instanceof IJsonError)) throw cause;
+    return null;
+  }
 }
 
 /** Counts of several parts as one. */

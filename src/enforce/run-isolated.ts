@@ -1,6 +1,7 @@
 import type { Json, Outcome, ToolTarget } from '../call.ts';
 import type { RunOptions } from './call-options.ts';
-import { createEnforcer, type EnforcerOptions } from './enforcer.ts';
+import { createEnforcer } from './create-enforcer.ts';
+import type { EnforcerOptions } from './enforcer-options.ts';
 import { processStore } from './process-store.ts';
 
 /** One call with everything it needs. */

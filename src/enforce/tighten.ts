@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type Confinement, TIERS, type Tier } from '../call.ts';
 import { EnforceError } from '../errors.ts';
+import { check } from './call-options.ts';
 
 /** Limits one call may set for itself. They only tighten the policy. */
 export interface CallLimits {
@@ -36,23 +37,22 @@ const LIMIT_OPTIONS = [
  *   `ENF_CALL_ARGUMENT` when an option is malformed
  */
 export function tighten(confinement: Confinement, options: CallLimits): Confinement {
-  const given = callLimits.safeParse(options);
-  if (!given.success) throw badOption(given.error);
+  check(callLimits, options, 'call option');
   const limits = { ...confinement.limits };
   const explicit = new Set(confinement.explicit);
   for (const [option, limit, key] of LIMIT_OPTIONS) {
-    const value = given.data[option];
+    const value = options[option];
     if (value === undefined) continue;
     if (value > limits[limit]) throw looser(option, value, key, limits[limit]);
     limits[limit] = value;
     explicit.add(key);
   }
-  return { ...confinement, limits, explicit, isolation: tightenTier(confinement, given.data) };
+  return { ...confinement, limits, explicit, isolation: tightenTier(confinement, options) };
 }
 
 function tightenTier(
   { isolation }: Confinement,
-  { isolation: asked }: { isolation?: Tier | undefined },
+  { isolation: asked }: CallLimits,
 ): Confinement['isolation'] {
   if (asked === undefined) return isolation;
   const floor = isolation.level === 'auto' ? isolation.min : isolation.level;
@@ -67,14 +67,5 @@ function looser(option: string, value: unknown, key: string, held: unknown): Enf
     'ENF_CALL_LOOSER',
     `option \`${option}\` is ${value}, but the policy's \`${key}\` holds it at ${held}; options may only tighten`,
     { details: { option, value, key, held } },
-  );
-}
-
-function badOption(error: z.ZodError): EnforceError {
-  const [issue] = error.issues;
-  const where = issue?.path.join('.') ?? '';
-  return new EnforceError(
-    'ENF_CALL_ARGUMENT',
-    `call option ${where === '' ? '' : `\`${where}\` `}is not valid: ${issue?.message ?? 'unknown'}`,
   );
 }

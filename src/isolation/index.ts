@@ -3,16 +3,19 @@ export {
   type IJsonBounds,
   IJsonError,
   parseIJson,
+  RESULT_DEPTH_MAX,
 } from '../../worker/protocol.ts';
 export { chooseRunner, type RunnerChoice, type TierShortfall } from './choose-runner.ts';
 export type { EgressRecord } from './egress-proxy.ts';
 export { FunctionRunner, TRUSTED_KEYS, type Trust } from './function-runner.ts';
 export { type HostTiers, openHostTiers } from './host-tiers.ts';
 export { ProcessRunner } from './process-runner.ts';
+export { STOP_CODES } from './run-end.ts';
 export type { Job, RunEnd, Runner, RunReport, StopReason } from './runner.ts';
 export { sweepScratch } from './scratch.ts';
 export { ThreadRunner } from './thread-runner.ts';
 export {
+  checkTarget,
   type DigestCache,
   defaultToolName,
   type ResolvedTarget,

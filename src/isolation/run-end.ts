@@ -111,9 +111,15 @@ export function limitEnd(limit: LimitKind, limits: Limits): RunEnd {
   return { status, code, limit, message: message(limits) };
 }
 
+/** Codes of calls that were stopped from outside. */
+export const STOP_CODES: Readonly<Record<StopReason['status'], ErrorCode>> = {
+  killed: 'ENF_CALL_KILLED',
+  aborted: 'ENF_CALL_ABORTED',
+};
+
 /** The end of a call that the kill switch, a closing enforcer or the caller stopped. Pure. */
 export function stopEnd({ status, message }: StopReason): RunEnd {
-  return { status, code: status === 'killed' ? 'ENF_CALL_KILLED' : 'ENF_CALL_ABORTED', message };
+  return { status, code: STOP_CODES[status], message };
 }
 
 function inMegabytes(bytes: number): number {

@@ -1,0 +1,290 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { AuditTrail } from '../audit/index.ts';
+import type { CallContext, Json, Outcome, ToolTarget } from '../call.ts';
+import { EnforceError } from '../errors.ts';
+import {
+  type CompiledPolicy,
+  type CustomRule,
+  compilePolicy,
+  foldToolName,
+  type ToolRules,
+} from '../gate/index.ts';
+import {
+  checkTarget,
+  defaultToolName,
+  FunctionRunner,
+  type HostTiers,
+  type StopReason,
+} from '../isolation/index.ts';
+import type { Policy } from '../policy/index.ts';
+import {
+  createRedactor,
+  type PatternRegistry,
+  type RedactionRules,
+  type Redactor,
+} from '../redaction/index.ts';
+import {
+  createLedger,
+  createSessionHistories,
+  type KillSwitch,
+  type KillSwitchChange,
+  type StateStore,
+} from '../usage/index.ts';
+import {
+  checkContext,
+  checkRunOptions,
+  checkWrapOptions,
+  type RunOptions,
+  type WrapOptions,
+} from './call-options.ts';
+import { guardCallbacks } from './caller-callbacks.ts';
+import { enforceCall } from './enforce-call.ts';
+import type { Enforcer, ScopeOptions } from './enforcer.ts';
+import { type AnyFunction, bindArguments, checkFunction } from './function-target.ts';
+import { unwrap } from './outcome.ts';
+import type { CallRequest, EnforcementParts } from './parts.ts';
+import { policyFrom, requireNoTrail } from './policy-source.ts';
+
+/** What an enforcer is made from; it closes all of it. */
+export interface EnforcerParts {
+  readonly policy: Policy;
+  readonly trail: AuditTrail | null;
+  readonly patterns: PatternRegistry | undefined;
+  readonly rules: readonly CustomRule[];
+  readonly basePolicy: string | null;
+  readonly store: StateStore;
+  readonly logger: Logger;
+  readonly killSwitch: KillSwitch;
+  readonly tiers: HostTiers;
+}
+
+/** What a call inherits from the call or scope it is made in. */
+interface Surrounding {
+  readonly context: CallContext;
+  readonly depth: number;
+}
+
+/** One policy, one trail, one ledger, for many calls. */
+export class CallEnforcer implements Enforcer {
+  readonly killSwitch: KillSwitch;
+  readonly #parts: EnforcementParts;
+  readonly #patterns: PatternRegistry | undefined;
+  readonly #rules: readonly CustomRule[];
+  readonly #basePolicy: string | null;
+  readonly #tiers: HostTiers;
+  readonly #running = new Map<AbortController, Promise<unknown>>();
+  readonly #surrounding: AsyncLocalStorage<Surrounding> = new AsyncLocalStorage();
+  readonly #forgetKillSwitch: () => void;
+  #compiled: CompiledPolicy;
+  #reloads = { asked: 0, done: 0 };
+  #closing: Promise<void> | null = null;
+
+  constructor(made: EnforcerParts) {
+    const { policy, trail, patterns, store, logger, killSwitch, tiers } = made;
+    this.killSwitch = killSwitch;
+    this.#patterns = patterns;
+    this.#tiers = tiers;
+    this.#rules = made.rules;
+    this.#basePolicy = made.basePolicy;
+    this.#compiled = compilePolicy(policy, { rules: made.rules });
+    const clock = (): number => performance.now();
+    this.#parts = {
+      compiled: this.#compiled,
+      redactorFor: this.#redactors(),
+      secretFinder: createRedactor({ secret_detection: { categories: 'all' } }),
+      histories: createSessionHistories(foldToolName),
+      ledger: createLedger({ store, clock }),
+      killSwitch,
+      trail,
+      surroundings: {
+        cwd: process.cwd(),
+        searchPath: process.env['PATH'] ?? '',
+        digests: new Map(),
+      },
+      logger,
+      clock,
+    };
+    this.#forgetKillSwitch = killSwitch.onChange((change) => this.#onKillSwitch(change));
+  }
+
+  get policy(): Policy {
+    return this.#compiled.policy;
+  }
+
+  async run<T = Json | undefined>(
+    target: ToolTarget,
+    args: unknown = {},
+    options: RunOptions = {},
+  ): Promise<Outcome<T>> {
+    checkRunOptions(options);
+    const { tool, context = {}, signal, onLog, onProgress, ...limits } = options;
+    const call = {
+      target,
+      args,
+      tool: tool ?? defaultToolName(checkTarget(target)),
+      ...this.#tiers,
+      limits,
+      ...(onLog === undefined ? {} : { onLog }),
+      ...(onProgress === undefined ? {} : { onProgress }),
+    };
+    // A worker's value was checked to be JSON; its exact type is the caller's claim.
+    return (await this.#enforce(call, context, signal)) as Outcome<T>;
+  }
+
+  wrap<A extends unknown[], R>(
+    tool: string,
+    fn: (...args: A) => R,
+    options: WrapOptions = {},
+  ): (...args: A) => Promise<Awaited<R>> {
+    checkFunction(fn);
+    checkWrapOptions(options);
+    const enforce = this.#enforce.bind(this);
+    const { params, trusted = [], context = {} } = options;
+    const runners = [new FunctionRunner(trusted)];
+    return async function enforced(this: unknown, ...values: A): Promise<Awaited<R>> {
+      const bound = bindArguments(fn as AnyFunction, this, values, { tool, params });
+      const outcome = await enforce(
+        { ...bound, tool, runners, shortfalls: [], limits: {} },
+        context,
+      );
+      return unwrap(outcome as Outcome<Awaited<R>>);
+    };
+  }
+
+  async scope<R>(
+    { context = {} }: ScopeOptions,
+    body: (scope: Enforcer) => R | Promise<R>,
+  ): Promise<R> {
+    checkContext(context);
+    const outer = this.#surrounding.getStore();
+    const inner = { depth: outer?.depth ?? -1, context: { ...outer?.context, ...context } };
+    return this.#surrounding.run(inner, async () => body(this));
+  }
+
+  async reload(source: string | object): Promise<void> {
+    this.#reloads.asked += 1;
+    const turn = this.#reloads.asked;
+    const policy = await policyFrom(source, this.#basePolicy);
+    if (this.#parts.trail === null) requireNoTrail(policy);
+    // A slow file must not put an older wish over a newer one.
+    if (turn < this.#reloads.done) return;
+    this.#compiled = compilePolicy(policy, { rules: this.#rules });
+    this.#reloads.done = turn;
+  }
+
+  async close({ graceMs = 5000 }: { readonly graceMs?: number } = {}): Promise<void> {
+    if (typeof graceMs !== 'number' || !(graceMs >= 0)) {
+      const message = `\`graceMs\` must be a number >= 0, got ${typeof graceMs}`;
+      throw new EnforceError('ENF_CALL_ARGUMENT', message);
+    }
+    this.#closing ??= this.#shutDown(graceMs);
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #enforce(
+    call: Omit<CallRequest, 'context' | 'depth' | 'stop'>,
+    context: CallContext,
+    signal?: AbortSignal,
+  ): Promise<Outcome> {
+    if (this.#closing !== null) {
+      throw new EnforceError('ENF_CALL_CLOSED', 'the enforcer is closed; make a new one');
+    }
+    const outer = this.#surrounding.getStore();
+    const inner = {
+      context: { ...outer?.context, ...context },
+      depth: (outer?.depth ?? -1) + 1,
+    };
+    const stop = new AbortController();
+    const onAbort = (): void => stop.abort(abortReason(signal));
+    if (signal?.aborted === true) onAbort();
+    signal?.addEventListener('abort', onAbort, { once: true });
+    const parts = { ...this.#parts, compiled: this.#compiled };
+    const onFailure = (message: string): void => stop.abort({ status: 'aborted', message });
+    const callbacks = guardCallbacks(call, onFailure);
+    const request = { ...call, ...callbacks, ...inner, stop: stop.signal };
+    const running = this.#surrounding.run({ ...inner }, () => enforceCall(parts, request));
+    this.#running.set(stop, running);
+    try {
+      const outcome = await running;
+      this.#log(outcome);
+      return outcome;
+    } finally {
+      this.#running.delete(stop);
+      signal?.removeEventListener('abort', onAbort);
+    }
+  }
+
+  #log({ callId, tool, status, usage, isolation }: Outcome): void {
+    const { wallMs } = usage;
+    this.#parts.logger.info({ callId, tool, status, wallMs, tier: isolation.tier }, 'call ended');
+  }
+
+  #stopAll(reason: StopReason): void {
+    for (const stop of this.#running.keys()) stop.abort(reason);
+  }
+
+  #onKillSwitch({ tripped, reason = 'no reason given', by }: KillSwitchChange): void {
+    if (tripped) this.#stopAll({ status: 'killed', message: `kill switch: ${reason}` });
+    this.#parts.logger.warn({ tripped, reason, by }, 'kill switch');
+    const action = tripped ? 'trip' : 'reset';
+    this.#parts.trail
+      ?.append({ type: 'kill_switch', action, reason, actor: by })
+      .catch((err: unknown) => this.#parts.logger.error({ err }, 'kill switch not recorded'));
+  }
+
+  #redactors(): (rules: ToolRules) => Redactor {
+    const made = new WeakMap<ToolRules, Redactor>();
+    const options = this.#patterns === undefined ? {} : { patterns: this.#patterns };
+    return (rules) => {
+      const known = made.get(rules);
+      if (known !== undefined) return known;
+      // The policy schema and the redactor share their lists of names (held by a test).
+      const redactor = createRedactor(rules.redaction as RedactionRules, options);
+      made.set(rules, redactor);
+      return redactor;
+    };
+  }
+
+  async #shutDown(graceMs: number): Promise<void> {
+    const ended = Promise.allSettled(this.#running.values());
+    await within(ended, graceMs);
+    this.#stopAll({ status: 'killed', message: 'the enforcer was closed' });
+    await ended;
+    this.#forgetKillSwitch();
+    this.killSwitch.close();
+    const { ledger, trail } = this.#parts;
+    await closeAll([...this.#tiers.runners, ledger, ...(trail === null ? [] : [trail])]);
+  }
+}
+
+/** Longest delay of setTimeout (24 days). */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+/** Waits for something to end, no longer than `ms`. */
+async function within(ended: Promise<unknown>, ms: number): Promise<void> {
+  const over = new AbortController();
+  const options = { signal: over.signal };
+  const deadline = ms > TIMER_MS_MAX ? [] : [delay(ms, undefined, options).catch(() => {})];
+  await Promise.race([ended, ...deadline]);
+  over.abort();
+}
+
+/** Closes everything, also when some of it fails; then throws the first failure. */
+async function closeAll(parts: readonly { close(): Promise<void> }[]): Promise<void> {
+  const results: PromiseSettledResult<void>[] = [];
+  for (const part of parts) results.push(...(await Promise.allSettled([part.close()])));
+  const failed = results.find((result) => result.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+}
+
+function abortReason(signal: AbortSignal | undefined): StopReason {
+  const reason: unknown = signal?.reason;
+  const why = reason instanceof Error ? reason.message : 'the caller aborted the call';
+  return { status: 'aborted', message: why };
+}
