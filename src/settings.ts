@@ -96,6 +96,8 @@ export interface SettingsSources {
   readonly cwd: string;
   /** Must exist. Default: `enforcecore.config.yaml` in `cwd`, if it is there. */
   readonly configFile?: string | undefined;
+  /** Use the user's state folder where no other is set, so that command lines share limits. */
+  readonly sharesState?: boolean;
 }
 
 /**
@@ -115,7 +117,7 @@ export async function loadSettings(sources: SettingsSources): Promise<Settings> 
     auditRotateBytes: scaled(written.audit_rotate_mb, 2 ** 20),
     auditRetainMs: scaled(written.audit_retain_days, MS_PER_DAY),
     auditCompress: written.audit_compress ?? true,
-    stateDir: written.state_dir ?? null,
+    stateDir: written.state_dir ?? (sources.sharesState === true ? sharedState(sources.env) : null),
     basePolicy: written.base_policy ?? (await systemBasePolicy()),
     logLevel: written.log_level ?? 'silent',
   };
@@ -136,8 +138,12 @@ async function systemBasePolicy(): Promise<string | null> {
   throw invalid(`\`${SYSTEM_BASE_POLICY}\` must be a file of root that nobody else may write`);
 }
 
+function sharedState(env: SettingsSources['env']): string {
+  return join(stateHome(env), 'enforcecore', 'state');
+}
+
 /** Folder of the user's state: `$XDG_STATE_HOME`, or its default. @see XDG Base Directory Specification */
-export function stateHome(env: SettingsSources['env']): string {
+function stateHome(env: SettingsSources['env']): string {
   const given = env['XDG_STATE_HOME'];
   return given?.startsWith('/') ? given : join(homedir(), '.local', 'state');
 }

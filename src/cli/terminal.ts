@@ -15,8 +15,14 @@ export interface Terminal {
   readonly onInterrupt: (listener: (signal: 'SIGINT' | 'SIGTERM') => void) => () => void;
 }
 
-/** The terminal of this process. */
+/** The terminal of this process. A reader that went away (`… | head`) ends it without a word. */
 export function processTerminal(): Terminal {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (cause: NodeJS.ErrnoException) => {
+      if (cause.code !== 'EPIPE') throw cause;
+      process.exit();
+    });
+  }
   return {
     env: process.env,
     cwd: process.cwd(),

@@ -42,6 +42,7 @@ import {
 import { guardCallbacks } from './caller-callbacks.ts';
 import { enforceCall } from './enforce-call.ts';
 import type { Enforcer, ScopeOptions } from './enforcer.ts';
+import { type ExplainOptions, type Explanation, explainCall } from './explain-call.ts';
 import { type AnyFunction, bindArguments, checkFunction } from './function-target.ts';
 import { unwrap } from './outcome.ts';
 import type { CallRequest, EnforcementParts } from './parts.ts';
@@ -131,6 +132,14 @@ export class CallEnforcer implements Enforcer {
     };
     // A worker's value was checked to be JSON; its exact type is the caller's claim.
     return (await this.#enforce(call, context, signal)) as Outcome<T>;
+  }
+
+  async explain(target: ToolTarget, options: ExplainOptions = {}): Promise<Explanation> {
+    return explainCall(
+      { compiled: this.#compiled, surroundings: this.#parts.surroundings, tiers: this.#tiers },
+      target,
+      options,
+    );
   }
 
   wrap<A extends unknown[], R>(

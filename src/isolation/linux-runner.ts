@@ -1,4 +1,5 @@
 import { chown } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Confinement } from '../call.ts';
 import { isEnforceError } from '../errors.ts';
@@ -11,12 +12,13 @@ import {
   startEgressProxy,
 } from './egress-proxy.ts';
 import { guardGroups } from './exit-guard.ts';
+import type { ExplanationSection } from './explanation.ts';
 import type { Shortfall } from './host-support-error.ts';
 import { signalGroup } from './kill-tree.ts';
 import { buildKillRows } from './launch-table-rows.ts';
 import { runLauncher } from './launcher-run.ts';
 import type { LinuxHost } from './linux-host.ts';
-import { planLinuxCall, sandboxChoice } from './linux-plan.ts';
+import { explainLinuxCall, planLinuxCall, sandboxChoice } from './linux-plan.ts';
 import { runInScratch } from './run-in-scratch.ts';
 import { emptyReport, type Job, type RunEnd, type Runner, type RunReport } from './runner.ts';
 import { superviseProcess } from './supervisor.ts';
@@ -93,6 +95,22 @@ export class LinuxRunner implements Runner {
     if (profile === 'compat' && isSameUser) return NO_COMPAT;
     const isContained = !isSameUser || this.#host.cgroups.works || exec === 'none';
     return isContained ? null : NOT_CONTAINED;
+  }
+
+  explain(job: Job): readonly ExplanationSection[] {
+    const uid = this.#host.identities?.take() ?? null;
+    if (uid !== null) this.#host.identities?.release(uid);
+    return explainLinuxCall({
+      job,
+      tier: this.tier,
+      host: this.#host,
+      uid,
+      cgroup: null,
+      egress: null,
+      scratch: join(tmpdir(), 'enforcecore-scratch'),
+      protectedPaths: this.#protectedPaths,
+      inherited: process.env,
+    });
   }
 
   async run(job: Job): Promise<RunReport> {
