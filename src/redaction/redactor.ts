@@ -187,8 +187,8 @@ function placing(
   });
 }
 
-function atTop(finding: Finding): Entity {
-  return { ...finding, path: '' };
+function atTop({ category, start, end }: Finding): Entity {
+  return { category, start, end, path: '' };
 }
 
 function resultOf<T>(value: T, entities: readonly Entity[]): RedactionResult<T> {

@@ -7,6 +7,7 @@ import type { DigitRow } from '../text/digit-rows.ts';
 /** E.164 allows 15 digits in all; shorter than seven is a short code, an amount or a year. */
 const DIGITS_MIN = 7;
 const DIGITS_MAX = 15;
+const DIGITS_USUAL = 13;
 const GROUPS_MAX = 8;
 /** A line of more groups than this is a table, whatever word stands before it. */
 const TABLE_MIN = 24;
@@ -77,7 +78,8 @@ function endOfInternational(row: DigitRow, from: number, limit: number, skip: nu
   const code = [1, 2, 3].map((length) => digits.slice(0, length)).find((c) => CALLING_CODES.has(c));
   if (code === undefined) return from;
   if (code === '1') return ends.find((to) => digitCount(row, from, to) - skip === 11) ?? from;
-  if (ends.length === 1 || longest - from <= 2) return longest;
+  // The whole row, and not too long: nothing to choose.
+  if (ends.length === 1 || (longest === limit && digits.length <= DIGITS_USUAL)) return longest;
   return ends.find((to) => isPossible(digitsOf(row, from, to).slice(skip))) ?? longest;
 }
 
