@@ -1,6 +1,7 @@
 import type { Detector } from '../finding.ts';
 import { isAlphanumeric, isDigit } from '../text/characters.ts';
 import { LiteralIndex } from '../text/literals.ts';
+import { goesOnFrom } from '../text/words.ts';
 import { isPlaceholder, looksGenerated, looksRandom } from './secret-value.ts';
 import { VENDOR_TOKENS, type VendorToken } from './vendor-tokens.ts';
 
@@ -97,7 +98,7 @@ function runsOn(text: string, end: number): boolean {
  */
 function isWithinWord(text: string, start: number, prefix: string): boolean {
   const before = text.charCodeAt(start - 1);
-  if (!isAlphanumeric(before)) return false;
+  if (!goesOnFrom(text, start)) return false;
   const hasSign = /[^A-Za-z\d]/.test(prefix.slice(0, -1));
   if (hasSign || (prefix.endsWith('_') && prefix.length >= 4)) return false;
   const isSmall = before >= 97 && before <= 122;

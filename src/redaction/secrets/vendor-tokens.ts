@@ -221,7 +221,7 @@ export const VENDOR_TOKENS: readonly VendorToken[] = [
   {
     vendor: 'slack',
     prefixes: ['xoxb-', 'xoxp-', 'xoxs-', 'xoxo-', 'xoxc-', 'xoxe-', 'xoxa-', 'xoxr-'],
-    body: '(?:\\d-)?(?:\\d{6,15}-){1,4}[A-Za-z\\d]{10,64}|(?:\\d-)?[A-Za-z\\d]{8,200}(?![\\w-])',
+    body: '(?:\\d-)?(?:\\d{6,15}-){1,4}(?=\\d{0,64}[A-Za-z])[A-Za-z\\d]{10,64}|(?:\\d-)?[A-Za-z\\d]{8,200}(?![\\w-])',
   },
   { vendor: 'slack-cookie', prefixes: ['xoxd-'], body: '[A-Za-z\\d%+/]{40,400}={0,2}' },
   {

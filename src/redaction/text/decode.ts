@@ -203,12 +203,3 @@ function fromCode(digits: string, base: number): string {
   const code = Number.parseInt(digits, base);
   return code <= 0x10ffff ? String.fromCodePoint(code) : '\ufffd';
 }
-
-/**
- * True when the character before `at` is the letter of an escape such as `\n`: then the word that
- * seems to go on there does not.
- */
-export function isAfterEscape(text: string, at: number): boolean {
-  if (text.charCodeAt(at - 2) !== 92) return false;
-  return 'nrtbfv'.includes(text[at - 1] as string);
-}
