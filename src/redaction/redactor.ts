@@ -77,7 +77,12 @@ export function createRedactor(
   return {
     redact: (value, { direction = 'output', kinds = {}, root = '' } = {}) => {
       const placeOf = placing(kinds, plan.exempt);
-      const walk = new Walk({ find: findFor(direction), replace, placeOf });
+      const walk = new Walk({
+        find: findFor(direction),
+        replace,
+        placeOf,
+        readsSmallNumbers: plan.hasPatterns,
+      });
       const redacted = walk.value(value, placeOf(ABOVE, root, ''));
       return resultOf(redacted as typeof value, walk.entities);
     },
@@ -106,6 +111,7 @@ interface Plan {
   readonly exemptScanner: Scanner;
   readonly replacements: ReadonlyMap<string, ReplacementRule>;
   readonly exempt: readonly string[];
+  readonly hasPatterns: boolean;
 }
 
 function planFor(rules: RedactionRules, registry: PatternRegistry | undefined): Plan {
@@ -140,6 +146,7 @@ function planFor(rules: RedactionRules, registry: PatternRegistry | undefined): 
     exemptScanner: scanner([]),
     replacements,
     exempt: pii?.exempt ?? [],
+    hasPatterns: patterns.length > 0,
   };
 }
 
