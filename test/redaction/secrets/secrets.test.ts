@@ -84,7 +84,7 @@ test.each([
   'password = getPassword()',
   'password: string; token: Token; secret?: boolean',
   'password = "********"',
-  'password = ${DB_PASSWORD} and {{ password }} and <password>',
+  `password = ${'{DB_PASSWORD}'} and {{ password }} and <password>`,
   'api_key = "YOUR_API_KEY_HERE"',
   'token = os.environ["TOKEN"]',
   'const key = "some.dotted.name"; sortKey = "created_at_desc_index"',
