@@ -1,28 +1,12 @@
-import { PolicyError } from '../errors.ts';
-import {
-  PII_CATEGORIES,
-  type PiiCategory,
-  SECRET_CATEGORIES,
-  type SecretCategory,
-  STRATEGIES,
-} from './categories.ts';
 import type { Finding } from './finding.ts';
-import { PatternRegistry } from './pattern-registry.ts';
-import { scanThroughRemovals } from './removals.ts';
-import {
-  type ArgumentKind,
-  type ReplacementRule,
-  replaceFindings,
-  replacementFor,
-} from './replacement.ts';
-import type { RedactionRules, SecretRules } from './rules.ts';
-import { createScanner, piiDetectors, type Scanner, secretDetectors } from './scanner.ts';
+import type { PatternRegistry } from './pattern-registry.ts';
+import { type Direction, planFor, type RedactionPlan } from './plan.ts';
+import { type ArgumentKind, replaceFindings, replacementFor } from './replacement.ts';
+import type { RedactionRules } from './rules.ts';
+import type { Scanner } from './scanner.ts';
 import { scanInSegments } from './segments.ts';
 import { RedactionStream } from './stream.ts';
 import { type Entity, type Place, Walk } from './structure/walk.ts';
-
-/** Which way a value goes: to the tool, or back from it. */
-export type Direction = 'input' | 'output';
 
 /** How one value is redacted. */
 export interface RedactOptions {
@@ -73,11 +57,16 @@ export function createRedactor(
   const findFor = (direction: Direction) => (text: string, place: Place) =>
     scanInSegments(scannerFor(plan, direction, place.isExempt), { text, hint: place.hint });
   const replace = ({ category }: Finding, matched: string, { kind }: Place) =>
-    replacementFor(category, matched, ruleFor(plan, category), kind);
+    replacementFor(category, matched, plan.replacementOf(category), kind);
   return {
     redact: (value, { direction = 'output', kinds = {}, root = '' } = {}) => {
       const placeOf = placing(kinds, plan.exempt);
-      const walk = new Walk({ find: findFor(direction), replace, placeOf });
+      const walk = new Walk({
+        find: findFor(direction),
+        replace,
+        placeOf,
+        readsSmallNumbers: plan.hasPatterns,
+      });
       const redacted = walk.value(value, placeOf(ABOVE, root, ''));
       return resultOf(redacted as typeof value, walk.entities);
     },
@@ -99,79 +88,9 @@ const TEXT: Place = { path: '', hint: '', kind: 'data', isExempt: false, depth: 
 /** Above the root of a structure. */
 const ABOVE: Place = { ...TEXT, depth: -1 };
 
-interface Plan {
-  readonly input: Scanner;
-  readonly output: Scanner;
-  /** For exempt places: everything but personal data. */
-  readonly exemptScanner: Scanner;
-  readonly replacements: ReadonlyMap<string, ReplacementRule>;
-  readonly exempt: readonly string[];
-}
-
-function planFor(rules: RedactionRules, registry: PatternRegistry | undefined): Plan {
-  const pii = rules.pii_redaction?.enabled === false ? undefined : rules.pii_redaction;
-  const secrets = rules.secret_detection?.enabled === false ? undefined : rules.secret_detection;
-  const piiCategories = pii === undefined ? [] : (pii.categories ?? PII_CATEGORIES);
-  const direction = pii?.direction ?? 'both';
-  checkOneOf('pii_redaction.categories', piiCategories, PII_CATEGORIES);
-  checkOneOf('pii_redaction.direction', [direction], ['input', 'output', 'both']);
-  checkOneOf('pii_redaction.strategy', [pii?.strategy ?? 'placeholder'], STRATEGIES);
-  checkOneOf('secret_detection.strategy', [secrets?.strategy ?? 'placeholder'], STRATEGIES);
-  const secretCategories = secrets === undefined ? [] : categoriesOf(secrets);
-  checkOneOf('secret_detection.categories', secretCategories, SECRET_CATEGORIES);
-  const patterns = [...(registry?.patterns ?? []), ...ownPatterns(rules)];
-  const always = [
-    ...patterns.map((pattern) => pattern.detect),
-    ...secretDetectors(secretCategories),
-  ];
-  const secretRule = { strategy: secrets?.strategy ?? 'placeholder', salt: pii?.salt } as const;
-  const own = { strategy: pii?.strategy ?? 'placeholder', salt: pii?.salt } as const;
-  const replacements = new Map<string, ReplacementRule>([
-    ...SECRET_CATEGORIES.map((category) => [category, secretRule] as const),
-    ...PII_CATEGORIES.map((category) => [category, own] as const),
-    ...patterns.map(({ name, placeholder }) => [name, { ...own, placeholder }] as const),
-  ]);
-  const isRemoved = (category: string) => replacements.get(category)?.strategy === 'remove';
-  const scanner = (categories: readonly PiiCategory[]) =>
-    scanThroughRemovals(createScanner([...always, ...piiDetectors(categories)]), isRemoved);
-  return {
-    input: scanner(direction === 'output' ? [] : piiCategories),
-    output: scanner(direction === 'input' ? [] : piiCategories),
-    exemptScanner: scanner([]),
-    replacements,
-    exempt: pii?.exempt ?? [],
-  };
-}
-
-function categoriesOf({ categories = 'all' }: SecretRules): readonly SecretCategory[] {
-  return categories === 'all' ? SECRET_CATEGORIES : categories;
-}
-
-function ownPatterns({
-  custom_patterns: patterns = [],
-}: RedactionRules): PatternRegistry['patterns'] {
-  const registry = new PatternRegistry();
-  for (const pattern of patterns) registry.register(pattern);
-  return registry.patterns;
-}
-
-function checkOneOf(rule: string, values: readonly string[], allowed: readonly string[]): void {
-  const wrong = values.find((value) => !allowed.includes(value));
-  if (wrong === undefined) return;
-  throw new PolicyError(
-    'ENF_REDACTION_RULES',
-    `\`${rule}\`: expected one of ${allowed.join(', ')}, got \`${wrong}\``,
-    { details: { rule, allowed } },
-  );
-}
-
-function scannerFor(plan: Plan, direction: Direction, isExempt: boolean): Scanner {
+function scannerFor(plan: RedactionPlan, direction: Direction, isExempt: boolean): Scanner {
   if (isExempt) return plan.exemptScanner;
   return direction === 'input' ? plan.input : plan.output;
-}
-
-function ruleFor(plan: Plan, category: string): ReplacementRule {
-  return plan.replacements.get(category) ?? { strategy: 'placeholder' };
 }
 
 function placing(
@@ -187,12 +106,12 @@ function placing(
   });
 }
 
-function atTop(finding: Finding): Entity {
-  return { ...finding, path: '' };
+function atTop({ category, start, end }: Finding): Entity {
+  return { category, start, end, path: '' };
 }
 
 function resultOf<T>(value: T, entities: readonly Entity[]): RedactionResult<T> {
-  const counts: Record<string, number> = {};
-  for (const { category } of entities) counts[category] = (counts[category] ?? 0) + 1;
-  return { value, entities, counts };
+  const counts = new Map<string, number>();
+  for (const { category } of entities) counts.set(category, (counts.get(category) ?? 0) + 1);
+  return { value, entities, counts: Object.fromEntries(counts) };
 }

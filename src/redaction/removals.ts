@@ -51,10 +51,12 @@ function spanOf({ category, start, end }: Finding, left: View): Finding {
   return { category, start: left.starts[start] as number, end: left.ends[end - 1] as number };
 }
 
-/** A finding that spans others takes them in. */
+/** A finding that spans others takes them in. Both lists are disjoint and in order. */
 function merge(findings: readonly Finding[], joined: readonly Finding[]): Finding[] {
-  const kept = findings.filter(
-    ({ start, end }) => !joined.some((outer) => outer.start <= start && outer.end >= end),
-  );
+  let next = 0;
+  const kept = findings.filter(({ start }) => {
+    while ((joined[next]?.end ?? Number.POSITIVE_INFINITY) <= start) next += 1;
+    return (joined[next]?.start ?? Number.POSITIVE_INFINITY) > start;
+  });
   return [...kept, ...joined].sort((a, b) => a.start - b.start);
 }

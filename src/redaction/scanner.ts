@@ -32,7 +32,7 @@ const REACH = 160;
 const NEAR = 24;
 /** Characters that make one word of a match and its neighbour, or do so before another one. */
 const GLUE = /[\p{L}\p{M}\p{N}_@]/u;
-const JOINT = /[.+:/%&\\()-]/;
+const JOINT = /[.+:/%&\\()=~?#*$!|-]/;
 
 /** Finds everything it was made for in a text: disjoint findings in order of position. */
 export type Scanner = (source: Source) => Finding[];

@@ -31,6 +31,15 @@ describe('strategies', () => {
   });
 });
 
+test('removing a match removes what its removal brings together', () => {
+  const redactor = createRedactor({ pii_redaction: { strategy: 'remove' } });
+  const { value, entities } = redactor.redactText('no 4111 1111 ann@example.com1111 1111 end');
+  expect(value).toBe('no  end');
+  expect(entities).toEqual([{ category: 'credit_card', start: 3, end: 37, path: '' }]);
+  const many = '4111 1111 ann@example.com1111 1111, '.repeat(3);
+  expect(redactor.redactText(many).value).toBe(', , , ');
+});
+
 describe('rules', () => {
   test('no rules redact nothing', () => {
     expect(createRedactor({}).redactText(TEXT)).toEqual({ value: TEXT, entities: [], counts: {} });

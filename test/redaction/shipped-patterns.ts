@@ -22,7 +22,9 @@ export function shippedPatterns(): ShippedPattern[] {
     .flatMap((file) => literalsIn(file, readFileSync(`${FOLDER}/${file}`, 'utf8')));
   const bodies = VENDOR_TOKENS.flatMap(({ vendor, body, head }) => [
     { where: `vendor ${vendor}`, source: `^(?:${body})`, flags: '' },
-    ...(head === undefined ? [] : [{ where: `vendor ${vendor}`, source: `${head}$`, flags: '' }]),
+    ...(head === undefined
+      ? []
+      : [{ where: `vendor ${vendor}`, source: `^(?:${head.shape})$`, flags: '' }]),
   ]);
   return [...literals, ...bodies];
 }

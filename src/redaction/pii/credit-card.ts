@@ -3,6 +3,7 @@ import type { Source } from '../finding.ts';
 import { isAlphanumeric, isDigit } from '../text/characters.ts';
 import { wordsBefore } from '../text/context.ts';
 import { type DigitRow, uniformGap } from '../text/digit-rows.ts';
+import { goesOnFrom } from '../text/words.ts';
 
 /**
  * Issuer ranges: first and last prefix, and the lengths that are issued under it.
@@ -111,8 +112,8 @@ function size(row: DigitRow, group: number): number {
 /** Part of a word, an identifier or a decimal fraction. */
 function isGluedBefore({ text, starts }: DigitRow, group: number): boolean {
   const at = starts[group] as number;
+  if (goesOnFrom(text, at)) return true;
   const before = text.charCodeAt(at - 1);
-  if (isAlphanumeric(before)) return true;
   return (
     (before === 46 || before === 44) && isDigit(text.charCodeAt(at - 2)) && !isLong(text, at - 2)
   );

@@ -11,7 +11,7 @@ const VALUE_LENGTH_MAX = 256;
 
 /** Parts of names that hold credentials. Nothing else is looked at. */
 const KEYWORD =
-  /pass(?:w|phrase|code|key|in\b|\b)|_pw\b|pwd|secret|token|cred|auth|bearer|key|senha|contrase|kennwort|mot.?de.?passe|парол|密码|パスワード/gi;
+  /pass(?:w|phrase|code|key|\b)|_pw\b|pwd|secret|token|cred|auth|bearer|key|senha|contrase|kennwort|mot.?de.?passe|парол|密码|パスワード/gi;
 
 /** What may stand between a name and its value, after the quote that closes the name. */
 const CLOSING = '(?:\\\\?["\'`]|[\\])}])?(?:\\\\?["\'`\\])}])?[ \\t]{0,8}';

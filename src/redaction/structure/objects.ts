@@ -9,7 +9,9 @@ export function copyArray(walk: Walk, array: readonly unknown[], place: Place): 
   const { length } = array;
   const names = new KeyNames();
   const pieces: Piece[] = [];
-  for (const key of Object.keys(array)) {
+  const keys = Object.keys(array);
+  walk.expect(keys.length, place);
+  for (const key of keys) {
     const index = Number(key);
     const value = (array as unknown as Record<string, unknown>)[key];
     if (!Number.isInteger(index)) copyProperty(walk, copy, { key, value, names }, place);
@@ -71,8 +73,9 @@ function copyProperties(
   const label = labelOf(properties);
   const pieces: Piece[] = [];
   for (const [key, value] of properties) {
-    const hint = label !== '' && VALUE_KEYS.test(key) ? label : hintOf(key);
-    const { name, redacted, below } = copyProperty(walk, copy, { key, value, names, hint }, place);
+    const isLabelled = label !== '' && VALUE_KEYS.test(key);
+    const property = { key, value, names, ...(isLabelled ? { hint: label } : {}) };
+    const { name, redacted, below } = copyProperty(walk, copy, property, place);
     addPiece(pieces, name, value, redacted, below);
   }
   for (const [name, text] of redactSplitValues(walk, pieces)) define(copy, name, text);
@@ -117,11 +120,11 @@ interface CopiedProperty {
 export function copyProperty(
   walk: Walk,
   copy: object,
-  { key, value, names, hint = hintOf(key) }: Property,
+  { key, value, names, hint }: Property,
   place: Place,
 ): CopiedProperty {
   const name = names.unused(walk.text(key, { ...place, hint: '' }));
-  const below = walk.below(place, name, hint);
+  const below = walk.below(place, name, hint ?? hintOf(name));
   const redacted = walk.value(value, below);
   define(copy, name, redacted);
   return { name, redacted, below };
@@ -135,7 +138,7 @@ function copySymbolProperty(
   place: Place,
 ): void {
   const name = walk.value(key, { ...place, hint: '' }) as symbol;
-  const hint = hintOf(key.description ?? '');
+  const hint = hintOf(name.description ?? '');
   define(copy, name, walk.value(value, walk.below(place, name.description ?? '', hint)));
 }
 
@@ -148,10 +151,11 @@ export function copyMap(
   const copy = new Map<unknown, unknown>();
   walk.copies.set(map, copy);
   const names = new KeyNames();
+  walk.expect(map.size, place);
   for (const [key, value] of Map.prototype.entries.call(map)) {
     const redacted = walk.value(key, { ...place, hint: '' });
     const name = typeof redacted === 'string' ? names.unused(redacted) : redacted;
-    const hint = typeof key === 'string' ? hintOf(key) : '';
+    const hint = typeof name === 'string' ? hintOf(name) : '';
     const below = walk.below(place, typeof name === 'string' ? name : copy.size, hint);
     copy.set(name, walk.value(value, below));
   }

@@ -10,6 +10,8 @@ import { copyArray, copyMap, copyObject, copySet } from './objects.ts';
 const DEPTH_MAX = 256;
 /** Values in one structure, keys included. */
 const VALUES_MAX = 1_000_000;
+/** Numbers of fewer digits are no card, phone or social security number. */
+const SMALL = 1_000_000;
 /** UTF-16 units in all strings of one structure. */
 const CHARACTERS_MAX = 64 * 1024 * 1024;
 
@@ -32,6 +34,8 @@ export interface Entity extends Finding {
 /** What a walk needs from its caller. */
 export interface WalkOptions {
   readonly find: (text: string, place: Place) => Finding[];
+  /** Some pattern may match numbers of less than seven digits. */
+  readonly readsSmallNumbers: boolean;
   /** What takes the place of a match. */
   readonly replace: (finding: Finding, matched: string, place: Place) => string;
   /** Place of the child at `path` below `parent`. */
@@ -98,6 +102,11 @@ export class Walk {
     this.entities.push({ category, start, end, path: place.path });
   }
 
+  /** Refuses a list before it is read, when its members alone are too many. */
+  expect(count: number, place: Place): void {
+    if (this.#values + count > VALUES_MAX) throw tooLarge(place);
+  }
+
   /** Place of the property `key` of the value at `parent`; `key` is already redacted. */
   below(parent: Place, key: string | number, hint = ''): Place {
     const path = typeof key === 'number' ? `${parent.path}[${key}]` : joinPath(parent.path, key);
@@ -118,6 +127,8 @@ export class Walk {
   }
 
   #number(value: number | bigint, place: Place): unknown {
+    const isSmall = value < SMALL && value > -SMALL;
+    if (isSmall && !this.#options.readsSmallNumbers) return value;
     const text = String(value);
     const redacted = this.text(text, place);
     return redacted === text ? value : redacted;
