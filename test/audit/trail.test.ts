@@ -432,3 +432,33 @@ test('refuses a network file system', async () => {
     /local file system, got nfs/,
   );
 });
+
+test('an entry that is no JSON is refused, and keeps neither the trail nor its lock', async () => {
+  const path = scratchPath();
+  const [a, b] = [await openTrail({ path }), await openTrail({ path })];
+  const circular: unknown[] = [];
+  circular.push(circular);
+  for (const args of [1n, circular] as never[]) {
+    await expect(a.append(decision('c', { args }))).rejects.toMatchObject({
+      code: 'ENF_AUDIT_ENTRY',
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    await b.append(decision());
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await a.append(outcome());
+  await Promise.all([a.close(), b.close()]);
+  expect(await verifyTrail(path)).toMatchObject({ ok: true, entries: 4 });
+});
+
+test('gives the lock back before a function of this process runs', async () => {
+  const path = scratchPath();
+  const trail = await openTrail({ path });
+  await trail.append(decision('c', { target: { kind: 'function', path: 'save' } }));
+  expect(readdirSync(path)).not.toContain('lock');
+  await trail.append(outcome('c'));
+  expect(readdirSync(path)).toContain('lock');
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(readdirSync(path)).not.toContain('lock');
+  await trail.close();
+});
