@@ -12,7 +12,7 @@ const HEX_CHARS = 64;
 const LINK = ',"previous_hash":"';
 const SEAL = ',"entry_hash":"';
 /** `,"previous_hash":"` + hash + `"`: stands before the seal, at a fixed distance from the end. */
-export const LINK_BYTES: number = LINK.length + HEX_CHARS + 1;
+const LINK_BYTES: number = LINK.length + HEX_CHARS + 1;
 /** `,"entry_hash":"` + hash + `"}`: the end of every line, without its line feed. */
 export const SEAL_BYTES: number = SEAL.length + HEX_CHARS + 2;
 /** What sealing adds to a body, line feed included. */
