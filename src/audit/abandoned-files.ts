@@ -1,10 +1,11 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FileLayer } from './file-layer.ts';
-import { isGone, type LockOwner, parseOwner } from './lock-owner.ts';
+import { isGone, type LockOwner, readOwner } from './lock-owner.ts';
 
 /** Files with this prefix and a token exist as long as the supervisor with that token. */
 export const OWNER_PREFIX = 'lock-owner-';
+/** Asks a busy owner of the lock to pause between two batches. */
+export const WANTED_NAME = 'lock-wanted';
 const DRAFT = /^[a-z0-9.-]+-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-\d+\.tmp$/;
 
 /** Makes names for files that become something else when they are whole. */
@@ -28,7 +29,7 @@ export class DraftNames {
 export function removeAbandoned(directory: string, self: LockOwner, files: FileLayer): void {
   const names = files.readdirSync(directory);
   const alive = new Set<string>();
-  for (const name of names.filter((one) => one.startsWith(OWNER_PREFIX))) {
+  for (const name of names.filter((one) => one === WANTED_NAME || one.startsWith(OWNER_PREFIX))) {
     if (isAbandoned(join(directory, name), self)) files.unlinkSync(join(directory, name));
     else alive.add(name.slice(OWNER_PREFIX.length));
   }
@@ -39,6 +40,6 @@ export function removeAbandoned(directory: string, self: LockOwner, files: FileL
 }
 
 function isAbandoned(path: string, self: LockOwner): boolean {
-  const owner = parseOwner(readFileSync(path, 'utf8'));
+  const owner = readOwner(path);
   return owner !== null && isGone(owner, self);
 }

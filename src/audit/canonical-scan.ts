@@ -1,7 +1,7 @@
 /** Objects and arrays inside each other, the entry itself included. */
 export const ENTRY_DEPTH_MAX = 32;
 /** Members of an entry; every entry type has fewer. */
-export const MEMBERS_MAX = 64;
+const MEMBERS_MAX = 64;
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;

@@ -6,7 +6,14 @@ import type { Line, ReadResult } from './line-reader.ts';
 import { Frontier } from './merkle-tree.ts';
 import type { Findings } from './problem.ts';
 import type { RootWatch } from './root-watch.ts';
-import { GENESIS_HASH, hashStoredLine, splitLine } from './sealed-line.ts';
+import {
+  claimsHash,
+  findBodyEnd,
+  GENESIS_HASH,
+  hashStoredLine,
+  isLinkedTo,
+  splitLine,
+} from './sealed-line.ts';
 import type { SegmentFile } from './segment-files.ts';
 import { parseSegmentHeader, type SegmentHeader } from './segment-header.ts';
 
@@ -169,26 +176,28 @@ export class ChainVerifier {
   }
 
   #visitLine(bytes: Buffer, start: number, end: number): void {
-    const parts = splitLine(bytes, start, end);
-    if (parts === null) {
+    const bodyEnd = findBodyEnd(bytes, start, end);
+    if (bodyEnd === -1) {
       this.#findings.problem('malformed_line', 'the line lacks its chain link and hash');
       return;
     }
     const entryHash = hashStoredLine(bytes, start, end);
     if (!this.#hasHeader) this.#visitFirst(bytes.toString('utf8', start, end));
-    this.#checkLink(parts.previousHash);
-    if (entryHash !== parts.entryHash) {
+    this.#checkLink(bytes, bodyEnd);
+    this.#checkBody(bytes, start, bodyEnd);
+    this.#claimedHash = null;
+    if (!claimsHash(bytes, end, entryHash)) {
       this.#findings.problem('hash_mismatch', `hashes to ${entryHash}, not to its \`entry_hash\``);
+      this.#claimedHash = splitLine(bytes, start, end)?.entryHash ?? null;
     }
-    this.#checkBody(bytes, start, parts.bodyEnd);
-    this.#claimedHash = entryHash === parts.entryHash ? null : parts.entryHash;
     this.#headHash = entryHash;
     this.#tree.addHex(entryHash);
     this.#watch.note(this.#tree);
   }
 
-  #checkLink(previousHash: string): void {
-    if (previousHash === this.#headHash || previousHash === this.#claimedHash) return;
+  #checkLink(bytes: Buffer, bodyEnd: number): void {
+    if (isLinkedTo(bytes, bodyEnd, this.#headHash)) return;
+    if (this.#claimedHash !== null && isLinkedTo(bytes, bodyEnd, this.#claimedHash)) return;
     this.#findings.problem('chain_broken', '`previous_hash` is not the hash of the line before');
   }
 

@@ -102,12 +102,12 @@ export class Frontier {
   #carry(level: number, leaves: number): void {
     let at = level;
     for (let rest = this.#size / leaves; rest % 2 === 1; rest = Math.floor(rest / 2)) {
-      this.#roots.copy(this.#node, LEFT, at * HASH_BYTES, (at + 1) * HASH_BYTES);
+      copyHash(this.#roots, at * HASH_BYTES, this.#node, LEFT);
       // Measured: a hex string and its decoding cost 1.0 µs, a Buffer straight from `hash` 1.4 µs.
       this.#node.write(hash('sha256', this.#node), RIGHT, 'hex');
       at += 1;
     }
-    this.#node.copy(this.#roots, at * HASH_BYTES, RIGHT);
+    copyHash(this.#node, RIGHT, this.#roots, at * HASH_BYTES);
     this.#size += leaves;
   }
 
@@ -133,6 +133,11 @@ export class Frontier {
   #rootAt(level: number): Buffer {
     return this.#roots.subarray(level * HASH_BYTES, (level + 1) * HASH_BYTES);
   }
+}
+
+/** For 32 bytes a loop costs less than a call of `copy`. */
+function copyHash(from: Buffer, fromAt: number, to: Buffer, toAt: number): void {
+  for (let at = 0; at < HASH_BYTES; at += 1) to[toAt + at] = from[fromAt + at] as number;
 }
 
 /** Numbers of the bits that are set, highest first; sizes go beyond 32 bits. */

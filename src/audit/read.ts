@@ -104,7 +104,7 @@ export async function* readTrailLines(path: string): AsyncGenerator<PlacedLine> 
 }
 
 /** Segments of a trail directory, or the one file that a path names. */
-export async function findSegments(
+async function findSegments(
   path: string,
 ): Promise<{ readonly directory: string; readonly segments: readonly SegmentFile[] }> {
   try {

@@ -19,7 +19,7 @@ import {
 } from './sealed-line.ts';
 import { listSegments, segmentName } from './segment-files.ts';
 import { parseSegmentHeader } from './segment-header.ts';
-import { entryBody } from './stored-entry.ts';
+import { type Envelope, entryBody } from './stored-entry.ts';
 
 /** Mode of a segment that takes no more entries; other supervisors see it at their next append. */
 const CLOSED_MODE = 0o400;
@@ -68,6 +68,8 @@ export class TrailDirectory {
   #startedMs = 0;
   /** Bytes of whole entries in the newest segment; what lies behind them is torn. */
   #offset = 0;
+  /** How many callers wait for a descriptor to be on the disk. */
+  readonly #syncs = new Map<number, number>();
   /** The file has the append-only attribute: it can be neither cut nor marked as closed. */
   #isAppendOnly = false;
   /** A write was begun and did not end well. */
@@ -164,9 +166,23 @@ export class TrailDirectory {
     this.#offset += lines.length;
   }
 
-  /** Waits until the newest segment is on the disk. */
+  /** Waits until the newest segment is on the disk. A segment is on the disk before the next begins. */
   async sync(): Promise<void> {
-    await this.#files.fdatasync(this.#fd);
+    const fd = this.#fd;
+    this.#syncs.set(fd, (this.#syncs.get(fd) ?? 0) + 1);
+    try {
+      await this.#files.fdatasync(fd);
+    } finally {
+      this.#endSync(fd);
+    }
+  }
+
+  /** A descriptor that was given up meanwhile is closed now: closing it earlier could hit another file. */
+  #endSync(fd: number): void {
+    const left = (this.#syncs.get(fd) ?? 1) - 1;
+    if (left > 0) this.#syncs.set(fd, left);
+    else this.#syncs.delete(fd);
+    if (left === 0 && fd !== this.#fd) this.#files.closeSync(fd);
   }
 
   /** Cuts off what a failed write of this writer left behind, and nothing else. */
@@ -175,11 +191,15 @@ export class TrailDirectory {
     this.#isTorn = false;
   }
 
-  /** Seals an entry at the end of the trail. */
+  /**
+   * Seals an entry at the end of the trail.
+   *
+   * @throws {AuditError} `ENF_AUDIT_ENTRY` when it does not fit the format; the trail is as it was
+   */
   seal(entry: TrailEntry): SealedEntry {
     const seq = this.#head.size;
     const ts = this.#clock().toISOString();
-    const sealed = this.#head.seal(entryBody(entry, { entryId: randomUUID(), seq, ts }));
+    const sealed = this.#head.seal(toBody(entry, { entryId: randomUUID(), seq, ts }));
     this.#outbox?.push(sealed);
     return sealed;
   }
@@ -215,7 +235,7 @@ export class TrailDirectory {
   }
 
   close(): void {
-    if (this.#fd !== -1) this.#files.closeSync(this.#fd);
+    if (this.#fd !== -1 && !this.#syncs.has(this.#fd)) this.#files.closeSync(this.#fd);
     this.#fd = -1;
     this.#facts = null;
   }
@@ -370,6 +390,16 @@ export class TrailDirectory {
       `audit trail \`${this.path}\` cannot be continued: ${what}; \`enforcecore verify\` says more`,
       { details: { directory: this.path, segment: this.#number } },
     );
+  }
+}
+
+/** What is no JSON (a BigInt, a cycle) is the caller's mistake and must not close the trail. */
+function toBody(entry: TrailEntry, envelope: Envelope): string {
+  try {
+    return entryBody(entry, envelope);
+  } catch (error) {
+    const what = `an audit entry of type \`${entry.type}\` holds what is no JSON`;
+    throw new AuditError('ENF_AUDIT_ENTRY', what, { cause: error });
   }
 }
 

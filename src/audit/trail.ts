@@ -110,7 +110,7 @@ export class DirectoryTrail implements AuditTrail {
     this.#maintenance = new Maintenance({
       ...parts,
       checkpointer: this.#checkpointer,
-      exclusive,
+      record: (entry) => this.#enqueue(entry),
       compress: parts.compress ?? true,
       retainMs: parts.retainMs ?? Number.POSITIVE_INFINITY,
     });
@@ -214,6 +214,7 @@ export class DirectoryTrail implements AuditTrail {
     if (this.#outgoingBytes >= OUTGOING_BYTES_MAX) return false;
     if (lock.isHeld) return !this.#isBatchOver() && !this.#isRotationDue();
     if (!lock.tryAcquire()) return false;
+    this.#releaseAtEndOfTick();
     this.#enter();
     return !this.#isRotationDue();
   }
@@ -226,7 +227,6 @@ export class DirectoryTrail implements AuditTrail {
     else {
       directory.appendSync(sealed);
       if (mayBlockThisProcess(entry)) this.#parts.lock.release();
-      else this.#releaseAtEndOfTick();
     }
     this.#checkpointer?.touch(directory.head.size);
     return { seq: sealed.seq, entryHash: sealed.entryHash };
@@ -254,8 +254,8 @@ export class DirectoryTrail implements AuditTrail {
     const { directory, clock } = this.#parts;
     if (this.#needsSegment || directory.segmentBytes + this.#outgoingBytes >= this.#rotateBytes)
       return true;
-    const ageMs = clock().getTime() - directory.segmentStartedMs;
-    return ageMs >= this.#rotateAgeMs;
+    if (this.#rotateAgeMs === Number.POSITIVE_INFINITY) return false;
+    return clock().getTime() - directory.segmentStartedMs >= this.#rotateAgeMs;
   }
 
   #releaseAtEndOfTick(): void {

@@ -13,7 +13,14 @@ import {
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { expect, test } from 'vitest';
-import { type FileLayer, nodeFileLayer, openTrail, verifyTrail } from '../../src/audit/index.ts';
+import {
+  type FileLayer,
+  nodeFileLayer,
+  openTrail,
+  revealSalt,
+  saltedDigest,
+  verifyTrail,
+} from '../../src/audit/index.ts';
 import {
   decision,
   firstSegment,
@@ -209,7 +216,7 @@ test('two trails on one directory share it without losing an entry', async () =>
 
 test('begins a new segment when the size is reached, and the chain goes on', async () => {
   const path = scratchPath();
-  await writeTrail({ path, rotateBytes: 4_096 }, 20);
+  await writeTrail({ path, rotateBytes: 4_096, compress: false }, 20);
   expect(readdirSync(path).filter((name) => name.endsWith('.jsonl')).length).toBeGreaterThan(3);
   const report = await verifyTrail(path);
   expect(report).toMatchObject({ ok: true, problems: [] });
@@ -231,6 +238,11 @@ test('gives the same digest for the same call and bytes only', async () => {
   expect(trail.digest('call-2', '{"a":1}')).not.toBe(digest);
   expect(trail.digest('call-1', '{"a":2}')).not.toBe(digest);
   await trail.close();
+  const salt = revealSalt(`${path}.digest-key`, 'call-1');
+  expect(saltedDigest(Buffer.from(salt, 'hex'), '{"a":1}')).toBe(digest);
+  expect(() => revealSalt(`${path}.other`, 'call-1')).toThrow(/cannot be read/);
+  writeFileSync(`${path}.other`, 'no key', { mode: 0o600 });
+  expect(() => revealSalt(`${path}.other`, 'call-1')).toThrow(/64 hex digits/);
 });
 
 test('no content makes an entry unwritable', async () => {
@@ -431,4 +443,34 @@ test('refuses a network file system', async () => {
   await expect(openTrail({ path: scratchPath(), files })).rejects.toThrow(
     /local file system, got nfs/,
   );
+});
+
+test('an entry that is no JSON is refused, and keeps neither the trail nor its lock', async () => {
+  const path = scratchPath();
+  const [a, b] = [await openTrail({ path }), await openTrail({ path })];
+  const circular: unknown[] = [];
+  circular.push(circular);
+  for (const args of [1n, circular] as never[]) {
+    await expect(a.append(decision('c', { args }))).rejects.toMatchObject({
+      code: 'ENF_AUDIT_ENTRY',
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    await b.append(decision());
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await a.append(outcome());
+  await Promise.all([a.close(), b.close()]);
+  expect(await verifyTrail(path)).toMatchObject({ ok: true, entries: 4 });
+});
+
+test('gives the lock back before a function of this process runs', async () => {
+  const path = scratchPath();
+  const trail = await openTrail({ path });
+  await trail.append(decision('c', { target: { kind: 'function', path: 'save' } }));
+  expect(readdirSync(path)).not.toContain('lock');
+  await trail.append(outcome('c'));
+  expect(readdirSync(path)).toContain('lock');
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(readdirSync(path)).not.toContain('lock');
+  await trail.close();
 });
