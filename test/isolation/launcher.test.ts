@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { openLauncher } from '../../src/isolation/launcher.ts';
 import { LAUNCHER_IMAGES } from '../../src/isolation/launcher-images.ts';
-import { lacks } from './launched-program.ts';
+import { isRoot, lacks } from './launched-program.ts';
 
 const work = mkdtempSync(join(tmpdir(), 'launcher-test-'));
 afterAll(() => rmSync(work, { recursive: true }));
@@ -63,6 +63,21 @@ describe('openLauncher', () => {
     const launcher = openLauncher({ folders: [join(work, 'absent'), work] });
     launcher.verify();
     launcher.close();
+  });
+
+  test.skipIf(lacks('root', isRoot))('passes over a folder that is mounted noexec', () => {
+    const folder = mkdtempSync(join(work, 'noexec-'));
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'noexec', 'none', folder]);
+    try {
+      expect(() => openLauncher({ folders: [folder] })).toThrow(
+        expect.objectContaining({
+          details: { attempts: [{ folder, cause: expect.stringContaining('EACCES') }] },
+        }),
+      );
+      openLauncher({ folders: [folder, work] }).close();
+    } finally {
+      execFileSync('umount', [folder]);
+    }
   });
 
   test('says for each folder why it could not be used', () => {
