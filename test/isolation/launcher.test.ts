@@ -1,6 +1,17 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -56,6 +67,16 @@ describe('openLauncher', () => {
     const launcher = openLauncher();
     expect(launcher.descriptor).toBeGreaterThanOrEqual(32);
     launcher.verify();
+    launcher.close();
+  });
+
+  test('notices when the open file is no longer what was checked', () => {
+    const launcher = openLauncher({ folders: [work] });
+    chmodSync(launcher.path, 0o755);
+    const writable = openSync(launcher.path, 'r+');
+    writeSync(writable, 'x', 200);
+    expect(() => launcher.verify()).toThrow(/the launcher's SHA-256 is `[0-9a-f]{64}`, expected/);
+    closeSync(writable);
     launcher.close();
   });
 
