@@ -10,7 +10,7 @@ import {
 } from './launch-table.ts';
 
 /** Limits of one process; soft and hard alike, but for CPU time. The kernel refuses to raise a hard limit (EPERM). */
-export interface LaunchResourceLimits {
+interface LaunchResourceLimits {
   /** Open descriptors. */
   readonly nofile: number;
   /** Largest file. */

@@ -63,7 +63,7 @@ export async function confined(
   return numbers(ended.stdout);
 }
 
-export async function confinedRun(
+async function confinedRun(
   calls: readonly string[],
   options: Partial<Launch> = {},
 ): Promise<Ended> {
