@@ -10,7 +10,7 @@ import {
 } from './launch-table.ts';
 
 /** Limits of one process; soft and hard alike, but for CPU time. The kernel refuses to raise a hard limit (EPERM). */
-interface LaunchResourceLimits {
+export interface LaunchResourceLimits {
   /** Open descriptors. */
   readonly nofile: number;
   /** Largest file. */
