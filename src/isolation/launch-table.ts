@@ -36,7 +36,7 @@ export type LaunchArgument =
   | { readonly reached: true };
 
 /** What the result of a row must be for the launcher to go on. */
-export type Expectation =
+type Expectation =
   | { readonly mode: 'must-succeed' }
   | { readonly mode: 'may-fail'; readonly errno: number }
   | { readonly mode: 'must-equal'; readonly value: number }
