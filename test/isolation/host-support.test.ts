@@ -54,6 +54,26 @@ describe.skipIf('cause' in host)('on this host', () => {
     }
   });
 
+  test('what is missing is named with its own cause, or a general one', async () => {
+    if ('cause' in host) return;
+    const shortfall = { cause: 'c', remedy: 'r' };
+    const cgroups = { ...host.cgroups, works: true, layers: ['cgroup-memory'], shortfall: null };
+    const poor = { ...host, identities: null, bubblewrap: shortfall, cgroups, landlockAbi: 1 };
+    const layers = new Map((await probeLayers(poor)).map((each) => [each.layer, each]));
+    expect(layers.get('bubblewrap')).toMatchObject({ works: false, ...shortfall });
+    expect(layers.get('own-user')).toMatchObject({ works: false });
+    expect(layers.get('cgroup-memory')).toMatchObject({ works: true });
+    expect(layers.get('cgroup-cpu')?.remedy).toContain('Delegate');
+    expect(layers.get('landlock')?.detail).toContain('no-truncate');
+  });
+
+  test('a launcher that does not confine is not taken for one that does', async () => {
+    if ('cause' in host) return;
+    const broken = { ...host, launcher: { ...host.launcher, path: '/bin/false' } };
+    const layers = await probeLayers(broken);
+    expect(layers.find(({ layer }) => layer === 'confinement')).toMatchObject({ works: false });
+  });
+
   test.skipIf(lacks('root', isRoot))(
     'an ordinary user is told what is missing for it alone',
     () => {
