@@ -32,7 +32,7 @@ export interface RedactionRulesShape {
     readonly categories: 'all' | readonly string[];
   };
   /** Also the `content_rules.block_patterns` whose action is `redact`. */
-  readonly custom_patterns: readonly CustomPattern[];
+  readonly custom_patterns: readonly Required<CustomPattern>[];
 }
 
 /**
@@ -52,13 +52,19 @@ export function toolRules(
     redaction: {
       pii_redaction: { ...DEFAULTS.pii_redaction, ...sections.pii_redaction },
       secret_detection: { ...DEFAULTS.secret_detection, ...sections.secret_detection },
-      custom_patterns: [...(sections.custom_patterns ?? []), ...redactedPatterns(sections)],
+      custom_patterns: [...(sections.custom_patterns ?? []), ...redactedPatterns(sections)].map(
+        (written) => ({ ...patternDefaults(written.name), ...written }),
+      ),
     },
     argumentKinds,
     redactOutput: sections.redact_output ?? DEFAULTS.redact_output,
     audit: { ...DEFAULTS.audit, ...document.audit },
     onViolation: document.on_violation ?? DEFAULTS.on_violation,
   };
+}
+
+function patternDefaults(name: string): { validator: 'none'; placeholder: string } {
+  return { validator: 'none', placeholder: `<${name.toUpperCase().replaceAll('-', '_')}>` };
 }
 
 /** Content rules that redact instead of denying are patterns of the redaction engine. */

@@ -58,6 +58,8 @@ export function createKillSwitch(options: KillSwitchOptions = {}): KillSwitch {
   let state: KillSwitchState = file === undefined ? RUNNING : stateOfFile(file);
   /** A trip that could not be written must not be undone by the absence of the file. */
   let isWritten = file !== undefined;
+  /** Trips and resets in this process. A look that began before one of them saw the past. */
+  let epoch = 0;
 
   const change = (next: KillSwitchState, by: string): void => {
     if (next.tripped === state.tripped) return;
@@ -67,12 +69,15 @@ export function createKillSwitch(options: KillSwitchOptions = {}): KillSwitch {
 
   const trip = (reason: string, by: string): void => {
     const line = oneLine(reason) || 'no reason given';
+    epoch += 1;
     if (file !== undefined) isWritten = writeReason(file, line);
     change({ tripped: true, reason: line }, by);
   };
 
   const look = async (): Promise<void> => {
+    const began = epoch;
     const present = await isPresent(file ?? '');
+    if (began !== epoch) return;
     if (present && file !== undefined) change(stateOfFile(file), 'file');
     else if (isWritten) change(RUNNING, 'file');
   };
@@ -87,6 +92,7 @@ export function createKillSwitch(options: KillSwitchOptions = {}): KillSwitch {
     },
     trip: (reason) => trip(reason, 'call'),
     reset(actor) {
+      epoch += 1;
       if (file !== undefined) removeFile(file);
       change(RUNNING, oneLine(actor) || 'unknown');
     },

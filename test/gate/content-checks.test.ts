@@ -241,7 +241,9 @@ describe('which rules hold', () => {
     ]);
     expect((await decideUnder(document, 'x', { a: 'aurora' })).reasons).toEqual([]);
     const { redaction } = (await compiled(document)).rulesFor('x');
-    expect(redaction.custom_patterns).toEqual([{ name: 'code_name', pattern: 'aurora' }]);
+    expect(redaction.custom_patterns).toEqual([
+      { name: 'code_name', pattern: 'aurora', validator: 'none', placeholder: '<CODE_NAME>' },
+    ]);
   });
 
   test('patterns see through encodings as well', async () => {

@@ -132,6 +132,17 @@ describe('by file', () => {
     expect(await reset).toMatchObject({ tripped: false });
   });
 
+  test('a look at the file that began before a trip does not undo the trip', async () => {
+    const killSwitch = createSwitch({ file });
+    // The poll looks every 100 ms; a trip at any moment of a look must hold.
+    for (let round = 0; round < 30; round++) {
+      killSwitch.trip('now');
+      await new Promise((resolve) => setTimeout(resolve, 7 + (round % 5)));
+      expect(killSwitch.state.tripped, `round ${round}`).toBe(true);
+      killSwitch.reset('operator');
+    }
+  });
+
   test.each<[string, () => void]>([
     ['a folder', () => mkdirSync(file)],
     ['a dangling link', () => symlinkSync('/nowhere/at/all', file)],
