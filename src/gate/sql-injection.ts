@@ -257,7 +257,7 @@ function isStatementText(tokens: readonly SqlToken[]): boolean {
   if (first === 'delete')
     return tokens[start + 1]?.text === 'from' && tokens.some(({ text }) => text === 'where');
   if (first === 'drop' || first === 'truncate')
-    return tokens[start + 1]?.text === 'table' && tokens.length <= 6;
+    return tokens[start + 1]?.text === 'table' && isEnd(tokens.slice(start + 3));
   const select = tokens.findIndex(({ text }) => text === 'select');
   if (select === -1) return false;
   const from = tokens.findIndex(({ text }, index) => index > select && text === 'from');
@@ -265,6 +265,13 @@ function isStatementText(tokens: readonly SqlToken[]): boolean {
   const isExpression = list.length > 0 && isSelectList(list);
   if (from === -1) return isExpression && list.some(isSqlOnly) && list.length <= 40;
   return isExpression && (list.some(isSqlOnly) || hasSqlTail(tokens.slice(from + 1)));
+}
+
+/** Nothing, or what may follow the name of a table; a sentence goes on with other words. */
+function isEnd(rest: readonly SqlToken[]): boolean {
+  return rest.every(
+    ({ kind, text }) => kind === 'comment' || [';', 'cascade', 'exists'].includes(text),
+  );
 }
 
 /** No two plain words in a row, except around `as`, `distinct` and the like. */

@@ -3,7 +3,9 @@ import {
   type ArgumentKind,
   type CustomPattern,
   DEFAULTS,
+  type PII_CATEGORY_NAMES,
   type PolicyDocument,
+  type SECRET_CATEGORY_NAMES,
   type ToolSections,
 } from '../policy/index.ts';
 import { confinementOf } from './confinement.ts';
@@ -22,14 +24,16 @@ export interface ToolRules {
 export interface RedactionRulesShape {
   readonly pii_redaction: {
     readonly enabled: boolean;
-    readonly categories: readonly string[];
+    readonly categories: readonly (typeof PII_CATEGORY_NAMES)[number][];
     readonly strategy: 'placeholder' | 'mask' | 'hash' | 'remove';
     readonly direction: 'both' | 'input' | 'output';
     readonly exempt: readonly string[];
+    readonly salt?: string;
   };
   readonly secret_detection: {
     readonly enabled: boolean;
-    readonly categories: 'all' | readonly string[];
+    readonly categories: 'all' | readonly (typeof SECRET_CATEGORY_NAMES)[number][];
+    readonly strategy: 'placeholder' | 'mask' | 'hash' | 'remove';
   };
   /** Also the `content_rules.block_patterns` whose action is `redact`. */
   readonly custom_patterns: readonly Required<CustomPattern>[];

@@ -73,11 +73,13 @@ export interface PiiRedactionSection {
   readonly strategy?: (typeof STRATEGY_NAMES)[number];
   readonly direction?: 'both' | 'input' | 'output';
   readonly exempt?: readonly string[];
+  readonly salt?: string;
 }
 
 export interface SecretDetectionSection {
   readonly enabled?: boolean;
   readonly categories?: 'all' | readonly (typeof SECRET_CATEGORY_NAMES)[number][];
+  readonly strategy?: (typeof STRATEGY_NAMES)[number];
 }
 
 export interface CustomPattern {

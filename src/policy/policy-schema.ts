@@ -18,19 +18,20 @@ export const PII_CATEGORY_NAMES = ['email', 'phone', 'ssn', 'credit_card', 'ip_a
 
 /** Secrets that can be redacted. Kept equal to the redaction engine's own list by a test. */
 export const SECRET_CATEGORY_NAMES = [
+  'private_key',
+  'ssh_private_key',
+  'certificate',
   'aws_access_key',
   'aws_secret_key',
   'github_token',
-  'generic_api_key',
-  'bearer_token',
-  'private_key',
-  'password_in_url',
   'gcp_credential',
   'azure_credential',
-  'database_url',
-  'ssh_key',
-  'certificate',
   'vendor_token',
+  'bearer_token',
+  'database_connection_string',
+  'password_in_url',
+  'password',
+  'generic_api_key',
 ] as const;
 
 export const STRATEGY_NAMES = ['placeholder', 'mask', 'hash', 'remove'] as const;
@@ -253,7 +254,10 @@ const piiRedaction = z.strictObject({
     )
     .max(1000)
     .exactOptional()
-    .describe('Arguments that are passed on as they are: `args.to`.'),
+    .describe('Arguments whose personal data is passed on: `args.to`.'),
+  salt: line(256)
+    .exactOptional()
+    .describe('Key of the `hash` strategy; without one, hashes of short numbers can be guessed.'),
 });
 
 const secretDetection = z.strictObject({
@@ -262,6 +266,7 @@ const secretDetection = z.strictObject({
     .union([z.literal('all'), z.array(z.enum(SECRET_CATEGORY_NAMES)).min(1).max(100)])
     .exactOptional()
     .describe('What is looked for; `all` by default.'),
+  strategy: z.enum(STRATEGY_NAMES).exactOptional().describe('What a finding becomes.'),
 });
 
 const customPattern = z.strictObject({

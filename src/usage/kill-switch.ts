@@ -29,7 +29,12 @@ export interface KillSwitch {
    */
   reset(actor: string): void;
 
-  /** Calls back on every change. @returns stops calling back */
+  /**
+   * Calls back on every change. What a listener throws reaches whoever tripped or reset the
+   * switch, after every listener was told.
+   *
+   * @returns stops calling back
+   */
   onChange(listener: (change: KillSwitchChange) => void): () => void;
 
   /** Stops watching the file and listening for the signal. The state stays as it is. */

@@ -401,7 +401,7 @@ describe('inheritance: narrow', () => {
     ['pii_redaction.direction', { pii_redaction: { direction: 'input' } }],
     ['pii_redaction.exempt', { pii_redaction: { exempt: ['args.to'] } }],
     ['secret_detection.enabled', { secret_detection: { enabled: false } }],
-    ['secret_detection.categories', { secret_detection: { categories: ['ssh_key'] } }],
+    ['secret_detection.categories', { secret_detection: { categories: ['ssh_private_key'] } }],
     ['content_rules.enabled', { content_rules: { enabled: false } }],
     ['content_rules.builtins', { content_rules: { builtins: ['sql_injection'] } }],
     ['output_rules.enabled', { output_rules: { enabled: false } }],
