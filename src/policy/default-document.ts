@@ -1,3 +1,4 @@
+import { PII_CATEGORY_NAMES } from './category-names.ts';
 import type {
   AuditSection,
   EnvironmentSection,
@@ -8,7 +9,6 @@ import type {
   ResourceLimitsSection,
   SecretDetectionSection,
 } from './policy-document.ts';
-import { PII_CATEGORY_NAMES } from './policy-schema.ts';
 
 /** Sections of a policy with every key present. */
 export interface DefaultSections {

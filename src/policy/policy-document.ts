@@ -4,7 +4,7 @@ import type {
   PII_CATEGORY_NAMES,
   SECRET_CATEGORY_NAMES,
   STRATEGY_NAMES,
-} from './policy-schema.ts';
+} from './category-names.ts';
 
 /**
  * A validated policy: only what its files really wrote, so an absent key is absent. The schema in

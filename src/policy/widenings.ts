@@ -1,6 +1,7 @@
 import { resolve, sep } from 'node:path';
 import type { Json } from '../call.ts';
 import { canonicalJson } from './canonical-json.ts';
+import { BUILTIN_RULE_NAMES, PII_CATEGORY_NAMES } from './category-names.ts';
 import { compileGlob } from './glob.ts';
 import type {
   DomainRules,
@@ -8,7 +9,6 @@ import type {
   PolicyDocument,
   ToolSections,
 } from './policy-document.ts';
-import { BUILTIN_RULE_NAMES, PII_CATEGORY_NAMES } from './policy-schema.ts';
 import { isTighter, TIGHTENING_LIMITS } from './tightness.ts';
 
 /** Something that a policy would allow and the policy it is held to does not. */
