@@ -197,8 +197,21 @@ describe('where rules look', () => {
     ]);
   });
 
+  test('too many different texts deny, many equal ones do not', async () => {
+    const different = Array.from({ length: 6000 }, (_, index) => `t${index}`);
+    expect((await decideUnder(all, 'x', different)).reasons).toMatchObject([
+      { code: 'ENF_DENIED_RULE_FAILED' },
+    ]);
+    const rows = Array.from({ length: 20_000 }, () => ({ name: 'a', city: 'b', note: 'c' }));
+    expect((await decideUnder(all, 'x', rows)).reasons).toEqual([]);
+  });
+
   test('a flood of matches gives few reasons', async () => {
-    const decision = await decideUnder(all, 'x', Array(5000).fill(bad));
+    const decision = await decideUnder(
+      all,
+      'x',
+      Array.from({ length: 3000 }, (_, index) => `${bad}${index}`),
+    );
     expect(decision.reasons.length).toBeLessThanOrEqual(20);
   });
 

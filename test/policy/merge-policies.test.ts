@@ -451,6 +451,14 @@ describe('inheritance: narrow', () => {
     ['a tighter limit', { resource_limits: { max_memory_mb: 1, max_cpu_seconds: 1 } }],
     ['a higher tier', { isolation: { level: 'isolated', min: 'isolated' } }],
     ['another strategy', { pii_redaction: { strategy: 'hash' } }],
+    [
+      'costs and tools that are named like methods',
+      {
+        cost: { constructor: 0 },
+        tools: { toString: { args: { valueOf: 'path' } } },
+        environment: { set: { TZ: 'UTC' } },
+      },
+    ],
     ['all of the same', base],
   ])('a child may say %s', async (_, child) => {
     const policy = await loadPolicy({ ...child, name: 'child' }, { base });
