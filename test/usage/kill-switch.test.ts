@@ -109,16 +109,6 @@ describe('by file', () => {
     expect(await reset).toEqual({ tripped: false, by: 'file' });
   });
 
-  test('is seen within 250 ms', async () => {
-    const killSwitch = createSwitch({ file });
-    const tripped = nextChange(killSwitch);
-    const started = performance.now();
-    writeFileSync(file, '');
-    await tripped;
-    // Twice the promise: this machine may be busy, and the bound must still mean something.
-    expect(performance.now() - started).toBeLessThan(500);
-  });
-
   test('a trip here is a trip in another process that watches the file', async () => {
     const here = createSwitch({ file });
     const there = createSwitch({ file });
