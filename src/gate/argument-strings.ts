@@ -14,17 +14,24 @@ export interface ArgumentString {
 /** Deeper arguments are refused, not passed over. */
 const DEPTH_MAX = 512;
 
+/** How much of the arguments is examined; more is refused. */
+export interface Extent {
+  readonly charactersMax: number;
+  /** Different texts. */
+  readonly stringsMax: number;
+}
+
 /**
- * Texts together. A model writes a call with at most some 100,000 characters, and every rule on
- * hostile text of this size stays under 50 ms.
+ * A model writes a call with at most some 100,000 characters, and every rule on hostile text of
+ * this size, in one piece or in many, stays under 50 ms.
  */
-const CHARACTERS_MAX = 131_072;
+const ARGUMENTS: Extent = { charactersMax: 131_072, stringsMax: 5000 };
 
 /** Longest part of a name that a path shows. */
 const NAME_SHOWN_MAX = 64;
 
 /**
- * Every text in the arguments at every depth, keys too. What stands under an argument has the kind
+ * Every different text in the arguments at every depth, keys too. What stands under an argument has the kind
  * of the argument.
  *
  * @throws {RangeError} when the arguments are too deep or too large to be examined
@@ -32,17 +39,23 @@ const NAME_SHOWN_MAX = 64;
 export function argumentStrings(
   args: Json,
   kinds: Readonly<Record<string, ArgumentKind>>,
-  charactersMax: number = CHARACTERS_MAX,
+  extent: Extent = ARGUMENTS,
 ): ArgumentString[] {
   const found: ArgumentString[] = [];
+  const seen = new Set<string>();
   let characters = 0;
 
-  const add = ({ text, ...rest }: ArgumentString): void => {
-    characters += text.length;
-    if (characters > charactersMax) {
-      throw new RangeError(`more than ${charactersMax} characters are not examined`);
+  const add = (string: ArgumentString): void => {
+    // Rows repeat their keys: a text is examined once for each kind.
+    const identity = `${string.kind} ${string.isKey} ${string.text}`;
+    if (string.text.length === 0 || seen.has(identity)) return;
+    seen.add(identity);
+    characters += string.text.length;
+    if (characters > extent.charactersMax || seen.size > extent.stringsMax) {
+      const bounds = `${extent.charactersMax} characters in ${extent.stringsMax} texts`;
+      throw new RangeError(`more than ${bounds} are not examined`);
     }
-    if (text.length > 0) found.push({ text, ...rest });
+    found.push(string);
   };
 
   const walk = (value: Json, kind: ArgumentKind, path: string, depth: number): void => {

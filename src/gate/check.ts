@@ -10,7 +10,7 @@ export interface DecisionRequest {
   /** Set while the kill switch is tripped. */
   readonly killSwitch: { readonly reason: string } | null;
   readonly history: SessionHistory;
-  /** Milliseconds of the clock that `history` was written with. */
+  /** Milliseconds since 1970; the clock that `history` was written with. */
   readonly now: number;
 }
 

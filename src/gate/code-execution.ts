@@ -9,14 +9,14 @@ export function hasCodeExecution(text: string): boolean {
 
 const SIGNATURES: readonly RegExp[] = [
   // Evaluation. Not as a method (`regex.exec(`), not as part of a name.
-  /(?<![.\w$])(?:eval|exec|execfile|assert)\s{0,4}\(\s{0,4}[\w'"`$(@]/,
+  /(?<![.\w$])(?:eval|exec|execfile|assert)(?:\(\s{0,4}[\w'"`$(@]|\s{1,4}\(\s{0,4}['"`$(@])/,
   /(?<![.\w$])(?:new\s{1,4})?Function\s{0,4}\(\s{0,4}['"`]/,
   /(?<![.\w$])compile\s{0,4}\([^\n]{0,200}['"](?:exec|eval)['"]/,
   /\b(?:setTimeout|setInterval)\s{0,4}\(\s{0,4}['"`]/,
   // Processes.
-  /\bos\s{0,4}\.\s{0,4}(?:system|popen[23]?|startfile|exec[lv]p?e?|spawn[lv]p?e?|posix_spawnp?)\b/,
+  /\bos\s{0,4}\.\s{0,4}(?:system|popen[23]?|startfile|exec[lv]p?e?|spawn[lv]p?e?|posix_spawnp?)\s{0,4}\(/,
   /(?<![\w$])(?:exec[lv]p?e?|spawn[lv]p?e?|popen[234]?)\s{0,4}\(/,
-  /\bsubprocess\s{0,4}\.\s{0,4}(?:call|run|Popen|check_call|check_output|getoutput|getstatusoutput)\b/,
+  /\bsubprocess\s{0,4}\.\s{0,4}(?:call|run|Popen|check_call|check_output|getoutput|getstatusoutput)\s{0,4}\(/,
   /\bsubprocess\b[^\n]{0,80}\bshell\s{0,4}=\s{0,4}True/,
   /\b(?:call|run|Popen|check_call|check_output)\s{0,4}\([^\n]{0,200}\bshell\s{0,4}=/,
   /\bcommands\.get(?:status)?output\b/,

@@ -14,7 +14,9 @@ export function domainListsOf(network: NetworkSection | undefined): DomainLists 
   if (network === undefined || network === 'none' || network.enabled === false) {
     return { allowed: [], denied: [], isUnrestricted: false };
   }
-  const allowed = network.deny_all_other === false ? ['*'] : (network.allowed_domains ?? []);
+  const isNothingLeft = network.denied_domains?.includes('*') === true;
+  const wanted = network.deny_all_other === false ? ['*'] : (network.allowed_domains ?? []);
+  const allowed = isNothingLeft ? [] : wanted;
   const denied = (network.denied_domains ?? []).flatMap(withSubdomains);
   return {
     allowed: allowed.map((domain) => domain.toLowerCase()),

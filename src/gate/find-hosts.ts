@@ -126,13 +126,10 @@ const HOST_AND_PORT =
 
 /** The host as a browser reads it; null when there is none. */
 function hostOf(url: string): string | null {
-  try {
-    const { hostname } = new URL(url);
-    return hostname === '' ? null : normalise(hostname);
-  } catch {
-    // Not a URL: the caller decides what an unreadable address means.
-    return null;
-  }
+  // The caller decides what an unreadable address means.
+  if (!URL.canParse(url)) return null;
+  const { hostname } = new URL(url);
+  return hostname === '' ? null : normalise(hostname);
 }
 
 function normalise(hostname: string): string {
@@ -140,17 +137,21 @@ function normalise(hostname: string): string {
     .replace(/^\[|\]$/g, '')
     .replace(/\.+$/, '')
     .toLowerCase();
-  if (!ipaddr.isValid(host)) return host;
+  if (!LOOKS_LIKE_ADDRESS.test(host) || !ipaddr.isValid(host)) return host;
   const address = ipaddr.parse(host);
   if (address.kind() === 'ipv4') return address.toString();
   const v6 = address as ipaddr.IPv6;
   return v6.isIPv4MappedAddress() ? v6.toIPv4Address().toString() : v6.toString();
 }
 
+/** The address parser throws for anything else, which is slow. */
+const LOOKS_LIKE_ADDRESS = /^[0-9.]{7,15}$|^[0-9a-f:.]*:[0-9a-f:.]*$/i;
+
 /** `10.0.0.1`, `[::1]`; the odd notations of IPv4 only where an address is expected anyway. */
 function isAddressLiteral(text: string): boolean {
   const host = text.replace(/^\[|\]$/g, '');
   if (host === 'localhost') return true;
+  if (!LOOKS_LIKE_ADDRESS.test(host)) return false;
   return (
     ipaddr.IPv4.isValidFourPartDecimal(host) || (host.includes(':') && ipaddr.IPv6.isValid(host))
   );

@@ -56,10 +56,10 @@ export function outputCheck(section: OutputRulesSection | undefined): OutputChec
 }
 
 /** Results are bounded by `max_output_size_bytes`; patterns bound themselves. */
-const OUTPUT_CHARACTERS_MAX = 16_777_216;
+const OUTPUT = { charactersMax: 16_777_216, stringsMax: 100_000 };
 
 function placesOf({ value, stdout, stderr }: ToolOutput): { text: string; path: string }[] {
-  const inValue = value === undefined ? [] : argumentStrings(value, {}, OUTPUT_CHARACTERS_MAX);
+  const inValue = value === undefined ? [] : argumentStrings(value, {}, OUTPUT);
   return [
     ...inValue.map(({ text, path }) => ({ text, path: path.replace(/^args/, 'result') })),
     { text: stdout, path: 'stdout' },

@@ -50,8 +50,15 @@ const SYSTEM_FOLDER =
 
 const DEVICE = /^[/\\]dev[/\\](?!null$|stdin$|stdout$|stderr$|urandom$|zero$|fd[/\\])/i;
 
-const CONFIGURATION =
-  /^(?:[a-z]:)?[/\\].{0,500}[/\\.](?:conf|ini|cnf|logs?|config|htaccess|htpasswd|htgroup|inc|pl)$|^[/\\].{0,500}(?:[/\\]logs?[/\\]|_log$)|(?:^|[/\\])(?:boot\.ini|win\.ini|system\.ini|my\.ini|my\.cnf|php\.ini|httpd\.conf|ftpd?\.conf|shadow|id_rsa|id_dsa|id_ed25519|authorized_keys|\.bash_history|\.htpasswd|\.htaccess|\.ssh|\.aws|sam|ntuser\.dat|web\.config|wp-config\.php|global\.asa)(?:$|[/\\?#;:.])/i;
+/** Folders of the system and of servers, in which settings and logs lie. */
+const SERVER_FOLDER =
+  /^(?:[a-z]:)?[/\\]{1,4}(?:usr|opt|var|bin|sbin|lib|program files(?: \(x86\))?|programdata|xampp|wamp|lampp|mysql|apache\d?|php\d?|nginx|logs?|volumes|web|www)(?:[/\\]|$)/i;
+
+const SETTING_OR_LOG =
+  /[/\\.](?:conf|ini|cnf|logs?|config|htaccess|htpasswd|htgroup|inc|pl)$|[/\\]logs?[/\\]|_log$/i;
+
+const SECRET_FILE =
+  /(?:^|[/\\])(?:boot\.ini|win\.ini|system\.ini|my\.ini|my\.cnf|php\.ini|httpd\.conf|ftpd?\.conf|shadow|id_rsa|id_dsa|id_ed25519|authorized_keys|\.bash_history|\.htpasswd|\.htaccess|\.ssh|\.aws|sam|ntuser\.dat|web\.config|wp-config\.php|global\.asa)(?:$|[/\\?#;:.])/i;
 
 const NAMED =
   /[/\\](?:etc[/\\](?:passwd|shadow|group|hosts|issue|motd|mtab|fstab)|windows[/\\]|winnt[/\\]|proc[/\\](?:self|\d{1,7})[/\\]|boot\.ini|win\.ini)/i;
@@ -65,9 +72,7 @@ function isSystemPath(path: string): boolean {
   const scheme = /^(?:file|php|zip|expect|phar):\/\//i.test(path);
   return (
     scheme ||
-    SYSTEM_FOLDER.test(plain) ||
-    DEVICE.test(plain) ||
-    CONFIGURATION.test(plain) ||
-    NAMED.test(plain)
+    (SERVER_FOLDER.test(plain) && SETTING_OR_LOG.test(plain)) ||
+    [SYSTEM_FOLDER, DEVICE, SECRET_FILE, NAMED].some((sign) => sign.test(plain))
   );
 }

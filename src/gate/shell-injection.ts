@@ -24,8 +24,9 @@ const WORDY = `${BIN}(?:${words(WORDY_COMMANDS)})`;
 
 /** What makes a wordy command a command: an option, path, variable, quote, number, or an end. */
 const ARGUMENT =
-  '(?:\\s*$|\\s*[;&|<>`)\'"#\\n]|\\s+(?:[-/~.$%"\'\\\\<>*]|\\d|[A-Za-z]:\\\\|[\\w-]{1,64}\\.\\w))';
-const PLAIN_END = '(?=\\s*$|[\\s;&|<>`)\'"#/])(?!\\s{0,4}(?:[=(:,]|\\.\\w))';
+  '(?:\\s*$|[;&|<>`)\'"#\\n]|\\s+(?:[-/~.$%"\'\\\\<>*]|\\d|[A-Za-z]:\\\\|[\\w-]{1,64}\\.\\w))';
+/** Not a name that is assigned or called, and not a cell of a table. */
+const PLAIN_END = '(?=\\s*$|[\\s;&|<>`)\'"#/])(?!\\s{0,4}(?:[=(:,]|\\.\\w)|\\s{1,8}\\|)';
 /** After a separator; prose has `;` before ordinary words. */
 const SEPARATOR = '(?:[;|&]|\\$\\(|\\$IFS|%0a|<\\(|>\\()[\\s({"\'`]{0,8}';
 

@@ -1,4 +1,19 @@
 import { type SqlContext, type SqlToken, sqlTokens } from './sql-tokens.ts';
+import {
+  CALLS,
+  CLAUSES,
+  COMBINING,
+  COMPARISON,
+  CONTINUING,
+  LOGIC,
+  PREFIXES,
+  SELECT_WORDS,
+  SQL_SIGN,
+  STATEMENTS,
+  STRONG_SIGNS,
+  VALUES,
+  WEAK,
+} from './sql-words.ts';
 
 /**
  * True when a text that should be a value is SQL: read bare, or as if it stood inside a quoted
@@ -15,136 +30,7 @@ export function hasSqlInjection(text: string): boolean {
   });
 }
 
-/** Without a quote, a comment, or a word of SQL there is no injection. */
-const SQL_SIGN =
-  /['"`;#]|--|\/\*|\b(?:union|select|insert|update|delete|drop|and|or|xor|having|order|group|procedure|exec|like|rlike|regexp|where|from|waitfor|sleep|benchmark|char|convert|cast|null|mod|div|if|case)\b|\|\||&&|@@|\b(?:ascii|substr|substring|concat|compress|uncompress|version|conv|hex|unhex|char)\s{0,2}\(/i;
-
 const CONTEXTS: readonly SqlContext[] = ['bare', "'", '"', '`'];
-
-/** Names that exist to be attacked with; prose and code have other names for these things. */
-const STRONG_SIGNS: readonly RegExp[] = [
-  /\binformation_schema\b|\bpg_(?:sleep|catalog|user|shadow|read_file)\b|\bsys(?:objects|columns|databases|logins|users)\b|\bsys\.(?:databases|objects|tables|user\$)/i,
-  /\bwaitfor\s{1,8}(?:delay|time)\b|\bbenchmark\s{0,4}\(\s{0,4}\d|\bxp_\w{3,30}|\bsp_(?:executesql|oa\w{3,20}|password|makewebtask|configure|addextendedproc)\b/i,
-  /\b(?:extractvalue|updatexml|load_file|randomblob|analyse|make_set|utl_(?:inaddr|http|file)\.\w{2,30}|dbms_\w{2,20}\.\w{2,30}|ctxsys\.\w{2,30}|openrowset|opendatasource|fn_trace_gettable)\s{0,4}\(/i,
-  /\binto\s{1,8}(?:outfile|dumpfile)\b|\bload\s{1,8}data\s{1,8}(?:local\s{1,8})?infile\b/i,
-  /\bdeclare\s{1,8}@\w{1,64}\s{1,8}(?:n?var)?char\b|\bcast\s{0,4}\(\s{0,4}0x[0-9a-f]{4}|\bset\s{1,8}@\w{1,64}\s{0,4}=/i,
-  /@@(?:version|datadir|hostname|basedir|servername|language|global|session|tmpdir|microsoftversion)/i,
-  /\bunion(?:\s|\/\*|\(|\+|%20|#|--){1,40}(?:all\b|distinct\b|select\b|\()/i,
-  /\b(?:all_tab_(?:tables|columns)|all_tables|user_tables|all_users|mysql\.user|sqlite_master|v\$version|msysaccessobjects|all_tab_tables)\b/i,
-  /\b(?:exec|execute)\s{1,4}(?:immediate|master\b|xp_|sp_)/i,
-  /\b(?:ascii|ord|hex|unhex|char|chr|length|lower|upper|substr|substring|mid|concat|concat_ws|group_concat|ifnull|compress|uncompress|conv|aes_decrypt|aes_encrypt|md5|count|cast|convert|bin|elt|user|version|database|soundex)\s{0,2}\(\s{0,4}(?:ascii|char|substr|substring|mid|concat|concat_ws|group_concat|ifnull|compress|conv|aes_encrypt|user|version|database|select|0x[0-9a-f]{2})\b/i,
-  /;\s{0,8}(?:drop|truncate|alter|create)\s{1,8}(?:table|database|user|procedure|view|index|schema|login)\b/i,
-  /;\s{0,8}(?:insert\s{1,8}into|delete\s{1,8}from|update\s{1,8}\w{1,64}\s{1,8}set|exec(?:ute)?\s{1,8}[\w.]{0,64}[.@_]|declare\s{1,8}@|shutdown\b|select\s|begin\s{1,8}declare)/i,
-];
-
-const LOGIC = new Set(['and', 'or', 'xor', '&&', '||', 'not']);
-const COMPARISON = new Set([
-  '=',
-  '<',
-  '>',
-  '<=',
-  '>=',
-  '<>',
-  '!=',
-  '<=>',
-  'like',
-  'rlike',
-  'regexp',
-  'ilike',
-  'glob',
-  'in',
-  'is',
-  'between',
-  'sounds',
-  'similar',
-  'div',
-  'mod',
-]);
-const COMBINING = new Set([...LOGIC, ...COMPARISON, '|', '^', '-', '*', '%', '!', '~', ':=']);
-/** Between two strings and alone they are a dash, a star, or a quoted word of a sentence. */
-const WEAK = new Set([
-  '-',
-  '*',
-  '%',
-  '!',
-  '~',
-  '^',
-  '|',
-  'is',
-  'in',
-  'like',
-  'mod',
-  'div',
-  'between',
-  'not',
-  'sounds',
-  'similar',
-]);
-const CLAUSES = new Set([
-  'union',
-  'having',
-  'order',
-  'group',
-  'limit',
-  'procedure',
-  'into',
-  'where',
-  'offset',
-  'intersect',
-  'except',
-  'minus',
-  'for',
-  'collate',
-  'as',
-  'from',
-]);
-const CONTINUING = new Set([
-  ...COMBINING,
-  ...CLAUSES,
-  'when',
-  'then',
-  'end',
-  'else',
-  'escape',
-  'asc',
-  'desc',
-]);
-const VALUES = new Set([
-  'null',
-  'true',
-  'false',
-  'select',
-  'not',
-  'exists',
-  'case',
-  'binary',
-  'user',
-  'current_user',
-  'localtime',
-  'current_timestamp',
-  'cast',
-  'if',
-]);
-const STATEMENTS = new Set([
-  'select',
-  'insert',
-  'update',
-  'delete',
-  'drop',
-  'exec',
-  'execute',
-  'create',
-  'alter',
-  'truncate',
-  'declare',
-  'shutdown',
-  'waitfor',
-  'set',
-  'if',
-  'begin',
-  'merge',
-  'grant',
-]);
 
 /** The text closes the string it stands in and goes on as SQL. */
 function breaksOut(tokens: readonly SqlToken[]): boolean {
@@ -257,7 +143,7 @@ function isStatementText(tokens: readonly SqlToken[]): boolean {
   if (first === 'delete')
     return tokens[start + 1]?.text === 'from' && tokens.some(({ text }) => text === 'where');
   if (first === 'drop' || first === 'truncate')
-    return tokens[start + 1]?.text === 'table' && tokens.length <= 6;
+    return tokens[start + 1]?.text === 'table' && isEnd(tokens.slice(start + 3));
   const select = tokens.findIndex(({ text }) => text === 'select');
   if (select === -1) return false;
   const from = tokens.findIndex(({ text }, index) => index > select && text === 'from');
@@ -267,28 +153,18 @@ function isStatementText(tokens: readonly SqlToken[]): boolean {
   return isExpression && (list.some(isSqlOnly) || hasSqlTail(tokens.slice(from + 1)));
 }
 
+/** Nothing, or what may follow the name of a table; a sentence goes on with other words. */
+function isEnd(rest: readonly SqlToken[]): boolean {
+  return rest.every(
+    ({ kind, text }) => kind === 'comment' || [';', 'cascade', 'exists'].includes(text),
+  );
+}
+
 /** No two plain words in a row, except around `as`, `distinct` and the like. */
 function isSelectList(list: readonly SqlToken[]): boolean {
   const plain = list.filter(({ text }) => !SELECT_WORDS.has(text) && !LOGIC.has(text));
   return plain.every((token, index) => token.kind !== 'word' || plain[index + 1]?.kind !== 'word');
 }
-
-const SELECT_WORDS = new Set([
-  'distinct',
-  'all',
-  'as',
-  'top',
-  'case',
-  'when',
-  'then',
-  'else',
-  'end',
-  'binary',
-  'like',
-  'is',
-  'in',
-  'null',
-]);
 
 function isSqlOnly({ kind, text }: SqlToken): boolean {
   return (
@@ -337,26 +213,6 @@ function skipPrefixes(tokens: readonly SqlToken[], from: number): number {
   return at;
 }
 
-const PREFIXES = new Set([
-  '(',
-  '-',
-  '~',
-  '!',
-  'not',
-  'binary',
-  '@',
-  '%',
-  '*',
-  '&',
-  '|',
-  '=',
-  '<',
-  '>',
-  'like',
-  'in',
-  'null',
-]);
-
 function isOperand(tokens: readonly SqlToken[], at: number): boolean {
   const token = tokens[at];
   if (token === undefined)
@@ -379,42 +235,6 @@ function isCall(tokens: readonly SqlToken[], at: number): boolean {
     tokens[at]?.kind === 'word' && tokens[at + 1]?.text === '(' && CALLS.has(tokens[at]?.text ?? '')
   );
 }
-
-const CALLS = new Set([
-  'sleep',
-  'if',
-  'exists',
-  'ascii',
-  'substr',
-  'substring',
-  'char',
-  'length',
-  'benchmark',
-  'pg_sleep',
-  'count',
-  'cast',
-  'convert',
-  'mid',
-  'ord',
-  'hex',
-  'updatexml',
-  'extractvalue',
-  'row',
-  'elt',
-  'make_set',
-  'ifnull',
-  'user',
-  'version',
-  'database',
-  'like',
-  'md5',
-  'select',
-  'true',
-  'floor',
-  'rand',
-  'in',
-  'any',
-]);
 
 function afterOperand(tokens: readonly SqlToken[], at: number): SqlToken | undefined {
   return tokens[indexAfterOperand(tokens, at)];

@@ -3,7 +3,9 @@ import {
   type ArgumentKind,
   type CustomPattern,
   DEFAULTS,
+  type PII_CATEGORY_NAMES,
   type PolicyDocument,
+  type SECRET_CATEGORY_NAMES,
   type ToolSections,
 } from '../policy/index.ts';
 import { confinementOf } from './confinement.ts';
@@ -22,17 +24,19 @@ export interface ToolRules {
 export interface RedactionRulesShape {
   readonly pii_redaction: {
     readonly enabled: boolean;
-    readonly categories: readonly string[];
+    readonly categories: readonly (typeof PII_CATEGORY_NAMES)[number][];
     readonly strategy: 'placeholder' | 'mask' | 'hash' | 'remove';
     readonly direction: 'both' | 'input' | 'output';
     readonly exempt: readonly string[];
+    readonly salt?: string;
   };
   readonly secret_detection: {
     readonly enabled: boolean;
-    readonly categories: 'all' | readonly string[];
+    readonly categories: 'all' | readonly (typeof SECRET_CATEGORY_NAMES)[number][];
+    readonly strategy: 'placeholder' | 'mask' | 'hash' | 'remove';
   };
   /** Also the `content_rules.block_patterns` whose action is `redact`. */
-  readonly custom_patterns: readonly CustomPattern[];
+  readonly custom_patterns: readonly Required<CustomPattern>[];
 }
 
 /**
@@ -52,13 +56,19 @@ export function toolRules(
     redaction: {
       pii_redaction: { ...DEFAULTS.pii_redaction, ...sections.pii_redaction },
       secret_detection: { ...DEFAULTS.secret_detection, ...sections.secret_detection },
-      custom_patterns: [...(sections.custom_patterns ?? []), ...redactedPatterns(sections)],
+      custom_patterns: [...(sections.custom_patterns ?? []), ...redactedPatterns(sections)].map(
+        (written) => ({ ...patternDefaults(written.name), ...written }),
+      ),
     },
     argumentKinds,
     redactOutput: sections.redact_output ?? DEFAULTS.redact_output,
     audit: { ...DEFAULTS.audit, ...document.audit },
     onViolation: document.on_violation ?? DEFAULTS.on_violation,
   };
+}
+
+function patternDefaults(name: string): { validator: 'none'; placeholder: string } {
+  return { validator: 'none', placeholder: `<${name.toUpperCase().replaceAll('-', '_')}>` };
 }
 
 /** Content rules that redact instead of denying are patterns of the redaction engine. */

@@ -49,8 +49,20 @@ function rateTable({ rate_limits = {} }: PolicyDocument): (name: string) => read
   return (name) => {
     const written = windows(name);
     if (typeof written !== 'object') return [];
-    return 'max_calls' in written ? [written] : written;
+    return 'max_calls' in written ? [written] : tightest(written);
   };
+}
+
+/** Windows of one length are one account: the smallest number of calls holds. */
+function tightest(windows: readonly RateWindow[]): readonly RateWindow[] {
+  const byLength = new Map<number, RateWindow>();
+  for (const window of windows) {
+    const known = byLength.get(window.window_seconds);
+    if (known === undefined || window.max_calls < known.max_calls) {
+      byLength.set(window.window_seconds, window);
+    }
+  }
+  return [...byLength.values()];
 }
 
 /** @param isPerAgent - a tool's windows are kept per tenant and agent, `global` ones for all */
@@ -87,15 +99,20 @@ function budgetCharge(
         kind: 'budget',
         key: keyOf(policy, rule, context.tenant, context.agent),
         rule,
-        microUsd,
+        microUsd: Math.max(microUsd, microUsdOf(context.costUsd ?? 0)),
         microUsdMax,
       }),
     },
   ];
 }
 
-/** Whole micro-dollars, rounded up: a call that costs anything is never free. */
+/**
+ * Whole micro-dollars, rounded up: a call that costs anything is never free.
+ *
+ * @throws {RangeError} for anything but a number from 0 to a million
+ */
 export function microUsdOf(usd: number): number {
+  if (!(usd >= 0 && usd <= 1e6)) throw new RangeError('a cost must be from 0 to a million dollars');
   return Math.max(0, Math.ceil(usd * 1e6 - ROUNDING));
 }
 

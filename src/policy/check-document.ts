@@ -1,6 +1,6 @@
 import { TIERS } from '../call.ts';
+import { PII_CATEGORY_NAMES, SECRET_CATEGORY_NAMES } from './category-names.ts';
 import type { PolicyDocument, ToolSections } from './policy-document.ts';
-import { PII_CATEGORY_NAMES, SECRET_CATEGORY_NAMES } from './policy-schema.ts';
 import type { ProblemCode } from './problem.ts';
 import { isWithin, sectionWidenings } from './widenings.ts';
 

@@ -1,3 +1,4 @@
+import { PII_CATEGORY_NAMES } from './category-names.ts';
 import type {
   AuditSection,
   EnvironmentSection,
@@ -8,7 +9,6 @@ import type {
   ResourceLimitsSection,
   SecretDetectionSection,
 } from './policy-document.ts';
-import { PII_CATEGORY_NAMES } from './policy-schema.ts';
 
 /** Sections of a policy with every key present. */
 export interface DefaultSections {
@@ -16,7 +16,7 @@ export interface DefaultSections {
   readonly filesystem: Required<FilesystemSection>;
   readonly network: NetworkSection;
   readonly environment: Required<EnvironmentSection>;
-  readonly pii_redaction: Required<PiiRedactionSection>;
+  readonly pii_redaction: Required<Omit<PiiRedactionSection, 'salt'>>;
   readonly secret_detection: Required<SecretDetectionSection>;
   readonly redact_output: boolean;
   readonly isolation: Required<IsolationSection>;
@@ -54,7 +54,7 @@ export const DEFAULTS: DefaultSections = {
     direction: 'both',
     exempt: [],
   },
-  secret_detection: { enabled: true, categories: 'all' },
+  secret_detection: { enabled: true, categories: 'all', strategy: 'placeholder' },
   redact_output: true,
   isolation: {
     level: 'auto',

@@ -1,9 +1,15 @@
-export { type Condition, type ConditionInput, compileCondition } from './condition.ts';
-export { DEFAULTS, type DefaultSections } from './default-document.ts';
+export {
+  BUILTIN_RULE_NAMES,
+  PII_CATEGORY_NAMES,
+  SECRET_CATEGORY_NAMES,
+  STRATEGY_NAMES,
+} from './category-names.ts';
+export { compileCondition } from './condition.ts';
+export { DEFAULTS } from './default-document.ts';
 export { durationMs } from './duration.ts';
 export { compileGlob } from './glob.ts';
-export { compileInputSchema, type InputCheck, type InputMismatch } from './input-schema.ts';
-export { compileLinearPattern, type LinearPattern } from './linear-pattern.ts';
+export { compileInputSchema } from './input-schema.ts';
+export { compileLinearPattern } from './linear-pattern.ts';
 export {
   type LoadPolicyOptions,
   loadPolicy,
@@ -20,13 +26,6 @@ export {
 } from './pattern-set.ts';
 export type * from './policy-document.ts';
 export { policyJsonSchema } from './policy-json-schema.ts';
-export {
-  ARGUMENT_KINDS,
-  BUILTIN_RULE_NAMES,
-  PII_CATEGORY_NAMES,
-  policySchema,
-  SECRET_CATEGORY_NAMES,
-  STRATEGY_NAMES,
-} from './policy-schema.ts';
+export { policySchema } from './policy-schema.ts';
 export type { Problem, ProblemCode } from './problem.ts';
 export { isWithin } from './widenings.ts';

@@ -13,7 +13,7 @@ export interface LinearPattern {
   readonly weight: number;
 }
 
-const PATTERN_LENGTH_MAX = 2000;
+const PATTERN_LENGTH_MAX = 1000;
 const PROGRAM_SIZE_MAX = 2000;
 
 /**

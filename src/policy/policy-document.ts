@@ -4,7 +4,7 @@ import type {
   PII_CATEGORY_NAMES,
   SECRET_CATEGORY_NAMES,
   STRATEGY_NAMES,
-} from './policy-schema.ts';
+} from './category-names.ts';
 
 /**
  * A validated policy: only what its files really wrote, so an absent key is absent. The schema in
@@ -73,11 +73,13 @@ export interface PiiRedactionSection {
   readonly strategy?: (typeof STRATEGY_NAMES)[number];
   readonly direction?: 'both' | 'input' | 'output';
   readonly exempt?: readonly string[];
+  readonly salt?: string;
 }
 
 export interface SecretDetectionSection {
   readonly enabled?: boolean;
   readonly categories?: 'all' | readonly (typeof SECRET_CATEGORY_NAMES)[number][];
+  readonly strategy?: (typeof STRATEGY_NAMES)[number];
 }
 
 export interface CustomPattern {

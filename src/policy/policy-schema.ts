@@ -1,142 +1,39 @@
 import { z } from 'zod';
 import { type Json, TIERS } from '../call.ts';
-import { compileCondition } from './condition.ts';
-import { domainPatternProblem } from './domain-pattern.ts';
-import { DURATION } from './duration.ts';
+import {
+  ARGUMENT_KINDS,
+  BUILTIN_RULE_NAMES,
+  PII_CATEGORY_NAMES,
+  SECRET_CATEGORY_NAMES,
+  STRATEGY_NAMES,
+} from './category-names.ts';
 import { compileInputSchema } from './input-schema.ts';
-import { compileLinearPattern } from './linear-pattern.ts';
 import type { PolicyDocument } from './policy-document.ts';
+import {
+  condition,
+  count,
+  domain,
+  duration,
+  enabled,
+  LIST_MAX,
+  limit,
+  line,
+  path,
+  pattern,
+  RULES_MAX,
+  ruleName,
+  SECONDS_MAX,
+  toolName,
+  toolPattern,
+  variableName,
+  WINDOW_SECONDS_MAX,
+} from './schema-values.ts';
 
 /**
  * The policy language. This schema is the one source for error messages, the JSON Schema and the
  * reference page. Every key is optional except `name`: an absent key keeps what the base policy or
  * `policies/default.yaml` says.
  */
-
-/** PII that can be redacted. Kept equal to the redaction engine's own list by a test. */
-export const PII_CATEGORY_NAMES = ['email', 'phone', 'ssn', 'credit_card', 'ip_address'] as const;
-
-/** Secrets that can be redacted. Kept equal to the redaction engine's own list by a test. */
-export const SECRET_CATEGORY_NAMES = [
-  'aws_access_key',
-  'aws_secret_key',
-  'github_token',
-  'generic_api_key',
-  'bearer_token',
-  'private_key',
-  'password_in_url',
-  'gcp_credential',
-  'azure_credential',
-  'database_url',
-  'ssh_key',
-  'certificate',
-  'vendor_token',
-] as const;
-
-export const STRATEGY_NAMES = ['placeholder', 'mask', 'hash', 'remove'] as const;
-
-/** Content rules that come with the package. */
-export const BUILTIN_RULE_NAMES = [
-  'shell_injection',
-  'path_traversal',
-  'sql_injection',
-  'code_execution',
-] as const;
-
-export const ARGUMENT_KINDS = ['command', 'path', 'sql', 'url', 'data'] as const;
-
-/** Longest list of names in one section: room for 10,000 tools. */
-const LIST_MAX = 20_000;
-
-/** Rules of one kind; each may be asked on every call. */
-const RULES_MAX = 1000;
-
-/** Seven days: what `setTimeout` holds (24.8 days), with room. */
-const SECONDS_MAX = 604_800;
-
-/** Thirty days: as far as rates and sequence rules look back. */
-const WINDOW_SECONDS_MAX = 2_592_000;
-
-const enabled = z
-  .boolean()
-  .exactOptional()
-  .describe('A section that is present is on unless this is false.');
-
-const line = (max: number): z.ZodString =>
-  z
-    .string()
-    .min(1)
-    .max(max)
-    .regex(/^\P{Cc}*$/u, 'must not contain control characters');
-
-/** Adds a check that throws the reason why a text is not what it should be. */
-function checked(base: z.ZodString, compile: (text: string) => unknown): z.ZodString {
-  return base.check((context) => {
-    try {
-      compile(context.value);
-    } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      context.issues.push({ code: 'custom', input: context.value, message });
-    }
-  });
-}
-
-const toolName = z
-  .string()
-  .min(1)
-  .max(256)
-  .regex(
-    /^[A-Za-z0-9_.:<>/-]+$/,
-    'must be a tool name: letters, digits and `_ . : < > / -`, without `*`',
-  );
-
-const toolPattern = z
-  .string()
-  .min(1)
-  .max(256)
-  .regex(
-    /^[A-Za-z0-9_.:<>/*-]+$/,
-    'must be a tool name, or a glob with `*`: letters, digits and `_ . : < > / -`',
-  );
-
-const ruleName = z
-  .string()
-  .min(1)
-  .max(64)
-  .regex(/^[A-Za-z0-9_-]+$/, 'must be a name of letters, digits, `_` and `-`');
-
-const pattern = checked(z.string().min(1), compileLinearPattern).describe(
-  'A pattern in RE2 syntax (no look-around, no back-references); `(?i)` ignores case.',
-);
-
-const condition = checked(z.string().min(1).max(2000), compileCondition);
-
-const duration = z
-  .string()
-  .regex(DURATION, 'must be a duration such as `30s`, `10m`, `1h` or `7d`')
-  .max(12);
-
-const domain = checked(z.string().min(1).max(253), (text) => {
-  const problem = domainPatternProblem(text);
-  if (problem !== null) throw new SyntaxError(problem);
-});
-
-const path = z
-  .string()
-  .min(1)
-  .max(4096)
-  .regex(/^[^*?[\]\0]*$/, 'must be a path without `*`, `?`, `[` or `]`: globs are not expanded')
-  .regex(/^[^~]/, 'must not start with `~`: no home folder is known here');
-
-const variableName = z
-  .string()
-  .max(256)
-  .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'must be a variable name');
-
-const limit = (number: z.ZodNumber): z.ZodUnion<[z.ZodLiteral<'unlimited'>, z.ZodNumber]> =>
-  z.union([z.literal('unlimited'), number]);
-
-const count = (min: number, max: number): z.ZodNumber => z.number().int().min(min).max(max);
 
 const resourceLimits = z.strictObject({
   max_call_duration_seconds: limit(z.number().min(0.001).max(SECONDS_MAX))
@@ -253,7 +150,10 @@ const piiRedaction = z.strictObject({
     )
     .max(1000)
     .exactOptional()
-    .describe('Arguments that are passed on as they are: `args.to`.'),
+    .describe('Arguments whose personal data is passed on: `args.to`.'),
+  salt: line(256)
+    .exactOptional()
+    .describe('Key of the `hash` strategy; without one, hashes of short numbers can be guessed.'),
 });
 
 const secretDetection = z.strictObject({
@@ -262,6 +162,7 @@ const secretDetection = z.strictObject({
     .union([z.literal('all'), z.array(z.enum(SECRET_CATEGORY_NAMES)).min(1).max(100)])
     .exactOptional()
     .describe('What is looked for; `all` by default.'),
+  strategy: z.enum(STRATEGY_NAMES).exactOptional().describe('What a finding becomes.'),
 });
 
 const customPattern = z.strictObject({

@@ -1,6 +1,7 @@
 import { resolve, sep } from 'node:path';
 import type { Json } from '../call.ts';
 import { canonicalJson } from './canonical-json.ts';
+import { BUILTIN_RULE_NAMES, PII_CATEGORY_NAMES } from './category-names.ts';
 import { compileGlob } from './glob.ts';
 import type {
   DomainRules,
@@ -8,7 +9,6 @@ import type {
   PolicyDocument,
   ToolSections,
 } from './policy-document.ts';
-import { BUILTIN_RULE_NAMES, PII_CATEGORY_NAMES } from './policy-schema.ts';
 import { isTighter, TIGHTENING_LIMITS } from './tightness.ts';
 
 /** Something that a policy would allow and the policy it is held to does not. */
@@ -177,7 +177,7 @@ function environmentWidenings(base: ToolSections, child: ToolSections): Widening
   const known: Readonly<Record<string, string>> = base.environment.set ?? {};
   const passed = base.environment.pass ?? [];
   const foreign = Object.entries(child.environment?.set ?? {}).filter(
-    ([name, value]) => known[name] !== value,
+    ([name, value]) => ownValue(known, name) !== value,
   );
   return [
     ...granting(['environment', 'pass'], passed, child.environment?.pass),
@@ -222,7 +222,7 @@ function weaker(
 
 function costs(base: PolicyDocument, child: PolicyDocument): Widening[] {
   return Object.entries(child.cost ?? {}).flatMap(([tool, cost]) => {
-    const bound = base.cost?.[tool];
+    const bound = ownValue(base.cost, tool);
     if (bound === undefined || cost >= bound) return [];
     return [widening(['cost', tool], `${cost} is less than ${bound}`)];
   });
@@ -230,17 +230,22 @@ function costs(base: PolicyDocument, child: PolicyDocument): Widening[] {
 
 function toolWidenings(base: PolicyDocument, child: PolicyDocument): Widening[] {
   return Object.entries(child.tools ?? {}).flatMap(([name, tool]) => {
-    const bound = base.tools?.[name] ?? {};
+    const bound = ownValue(base.tools, name) ?? {};
     const found = [
       ...sectionWidenings(bound, tool),
       ...fixed(['target'], bound.target, tool.target),
       ...fixed(['input_schema'], bound.input_schema, tool.input_schema),
       ...Object.entries(tool.args ?? {}).flatMap(([argument, kind]) =>
-        fixed(['args', argument], bound.args?.[argument], kind),
+        fixed(['args', argument], ownValue(bound.args, argument), kind),
       ),
     ];
     return found.map(({ path, message }) => widening(['tools', name, ...path], message));
   });
+}
+
+/** Names come from files: `constructor` is a tool like any other. */
+function ownValue<T>(map: Readonly<Record<string, T>> = {}, name: string): T | undefined {
+  return Object.hasOwn(map, name) ? map[name] : undefined;
 }
 
 /** A list that grants: every entry must be covered by one of the base's. */

@@ -191,7 +191,14 @@ function grantOf(
 ): Grant {
   let end: Promise<void> | undefined;
   const once = (step: () => Promise<readonly BudgetAccount[] | undefined>): Promise<void> => {
-    end ??= step().then((accounts) => onEnd(accounts ?? []));
+    end ??= step().then(
+      (accounts) => onEnd(accounts ?? []),
+      (error: unknown) => {
+        // Nothing took effect: the store may work again.
+        end = undefined;
+        throw error;
+      },
+    );
     return end;
   };
   return {

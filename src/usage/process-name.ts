@@ -1,20 +1,33 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 
 /**
- * A name for this process that no later process of the host will have: its id, and where the
- * system tells it, when it started.
+ * A name for this process that no later process will have: its id, and where the system tells,
+ * when it started and in which namespace its id counts.
  */
-export function processName(pid: number = process.pid): string {
-  return `${pid}:${startOf(pid) ?? ''}`;
+export function processName(): string {
+  return `${process.pid}:${startOf(process.pid) ?? ''}:${pidNamespace()}`;
 }
 
-/** True while the named process runs. One that cannot be told from another counts as running. */
+/**
+ * True while the named process runs. One that cannot be told, because its id counts in another
+ * container, is taken to run: what it holds is never taken away.
+ */
 export function isAlive(name: string): boolean {
-  const [id = '', start = ''] = name.split(':');
+  const [id = '', start = '', namespace = ''] = name.split(':');
   const pid = Number(id);
   if (!Number.isSafeInteger(pid) || pid <= 0) return false;
+  if (namespace !== pidNamespace()) return true;
   if (!exists(pid)) return false;
   return start === '' || (startOf(pid) ?? start) === start;
+}
+
+function pidNamespace(): string {
+  try {
+    return readlinkSync('/proc/self/ns/pid').replace(/[^0-9]/g, '');
+  } catch {
+    // No procfs: the host has one space of process ids.
+    return '';
+  }
 }
 
 function exists(pid: number): boolean {

@@ -58,6 +58,12 @@ describe('built-in rules on data', () => {
     'from typing import List\n\ndef f(a: int) -> List[int]:\n    return [a]\n',
     'Dear team;\nplease find the report attached.\nRegards',
     'regex.exec(text) and await run(query)',
+    '| id | name | env |\n|---|---|---|\n| 1 | ls | node |',
+    'date | time | place',
+    'The os.system call is dangerous; use eval (carefully).',
+    'drop table reservations for Friday',
+    'cat; dog; fish',
+    'UPDATE: the meeting moved; please update your calendar',
     'id',
     'date',
     'set',
@@ -191,8 +197,21 @@ describe('where rules look', () => {
     ]);
   });
 
+  test('too many different texts deny, many equal ones do not', async () => {
+    const different = Array.from({ length: 6000 }, (_, index) => `t${index}`);
+    expect((await decideUnder(all, 'x', different)).reasons).toMatchObject([
+      { code: 'ENF_DENIED_RULE_FAILED' },
+    ]);
+    const rows = Array.from({ length: 20_000 }, () => ({ name: 'a', city: 'b', note: 'c' }));
+    expect((await decideUnder(all, 'x', rows)).reasons).toEqual([]);
+  });
+
   test('a flood of matches gives few reasons', async () => {
-    const decision = await decideUnder(all, 'x', Array(5000).fill(bad));
+    const decision = await decideUnder(
+      all,
+      'x',
+      Array.from({ length: 3000 }, (_, index) => `${bad}${index}`),
+    );
     expect(decision.reasons.length).toBeLessThanOrEqual(20);
   });
 
@@ -241,7 +260,9 @@ describe('which rules hold', () => {
     ]);
     expect((await decideUnder(document, 'x', { a: 'aurora' })).reasons).toEqual([]);
     const { redaction } = (await compiled(document)).rulesFor('x');
-    expect(redaction.custom_patterns).toEqual([{ name: 'code_name', pattern: 'aurora' }]);
+    expect(redaction.custom_patterns).toEqual([
+      { name: 'code_name', pattern: 'aurora', validator: 'none', placeholder: '<CODE_NAME>' },
+    ]);
   });
 
   test('patterns see through encodings as well', async () => {

@@ -145,6 +145,7 @@ describe('the network of a confinement', () => {
     ['unrestricted', 'unrestricted'],
     [{}, 'none'],
     [{ enabled: false, allowed_domains: ['a.com'] }, 'none'],
+    [{ deny_all_other: false, denied_domains: ['*'] }, 'none'],
     [{ deny_all_other: false }, { allowedDomains: ['*'], deniedDomains: [] }],
     [
       { allowed_domains: ['A.com'], denied_domains: ['*.b.com', 'c.com', '1.2.3.4'] },

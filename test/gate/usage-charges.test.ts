@@ -93,6 +93,36 @@ describe('costs', () => {
   );
 });
 
+test('two windows of one length are one account, the tighter', async () => {
+  const rate_limits = {
+    x: [
+      { max_calls: 9, window_seconds: 60 },
+      { max_calls: 2, window_seconds: 60 },
+    ],
+  };
+  const { reservations } = await decideUnder({ rate_limits }, 'x');
+  expect(reservations.filter(only('window'))).toMatchObject([{ amountMax: 2 }]);
+});
+
+describe('a cost that the caller states', () => {
+  const document = { cost: { x: 1 }, resource_limits: { max_cost_usd: 5 } };
+
+  test.each([
+    [0.5, 1_000_000],
+    [2, 2_000_000],
+  ])('%d dollars reserve %d: the policy is the floor', async (costUsd, microUsd) => {
+    const { reservations } = await decideUnder(document, 'x', {}, { context: { costUsd } });
+    expect(reservations.find(only('budget'))).toMatchObject({ microUsd });
+  });
+
+  test.each([-1, Number.NaN, Infinity])('of %d denies', async (costUsd) => {
+    expect(await decideUnder(document, 'x', {}, { context: { costUsd } })).toMatchObject({
+      effect: 'deny',
+      reasons: [{ rule: 'resource_limits.max_cost_usd', code: 'ENF_DENIED_RULE_FAILED' }],
+    });
+  });
+});
+
 test('on_busy names how many may wait and how long', async () => {
   const limits = { max_concurrent_calls: 1, on_busy: { queue: 100, waitMs: 1000 } };
   const { reservations } = await decideUnder({ resource_limits: limits }, 'x');

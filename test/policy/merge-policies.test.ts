@@ -401,7 +401,7 @@ describe('inheritance: narrow', () => {
     ['pii_redaction.direction', { pii_redaction: { direction: 'input' } }],
     ['pii_redaction.exempt', { pii_redaction: { exempt: ['args.to'] } }],
     ['secret_detection.enabled', { secret_detection: { enabled: false } }],
-    ['secret_detection.categories', { secret_detection: { categories: ['ssh_key'] } }],
+    ['secret_detection.categories', { secret_detection: { categories: ['ssh_private_key'] } }],
     ['content_rules.enabled', { content_rules: { enabled: false } }],
     ['content_rules.builtins', { content_rules: { builtins: ['sql_injection'] } }],
     ['output_rules.enabled', { output_rules: { enabled: false } }],
@@ -451,6 +451,14 @@ describe('inheritance: narrow', () => {
     ['a tighter limit', { resource_limits: { max_memory_mb: 1, max_cpu_seconds: 1 } }],
     ['a higher tier', { isolation: { level: 'isolated', min: 'isolated' } }],
     ['another strategy', { pii_redaction: { strategy: 'hash' } }],
+    [
+      'costs and tools that are named like methods',
+      {
+        cost: { constructor: 0 },
+        tools: { toString: { args: { valueOf: 'path' } } },
+        environment: { set: { TZ: 'UTC' } },
+      },
+    ],
     ['all of the same', base],
   ])('a child may say %s', async (_, child) => {
     const policy = await loadPolicy({ ...child, name: 'child' }, { base });

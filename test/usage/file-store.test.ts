@@ -1,6 +1,15 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -97,6 +106,10 @@ async function inProcess(script: string): Promise<string> {
   return output;
 }
 
+/** The name of a process of this host that no longer runs. */
+const deadOwner = (pid = 999_999_999): string =>
+  `${pid}:1:${readlinkSync('/proc/self/ns/pid').replace(/[^0-9]/g, '')} token`;
+
 describe('a process that dies', () => {
   test('frees its slots, and has spent what it reserved', async () => {
     const grant = JSON.stringify([slot(1), rate(5), budget(4, 10)]);
@@ -112,20 +125,19 @@ describe('a process that dies', () => {
   });
 
   test('while it holds the lock does not hold up the others for ever', async () => {
-    writeFileSync(join(folder, 'ledger.json.lock'), '999999999:1 token');
+    writeFileSync(join(folder, 'ledger.json.lock'), deadOwner());
     expect((await ledgerOf().reserve([slot(1)], ids)).granted).toBe(true);
   });
 
   test('is told from a later process with the same id', async () => {
-    writeFileSync(join(folder, 'ledger.json.lock'), `${process.pid}:1 token`);
+    writeFileSync(join(folder, 'ledger.json.lock'), deadOwner(process.pid));
     expect((await ledgerOf().reserve([slot(1)], ids)).granted).toBe(true);
   });
 
   test('while it breaks a lock does not keep it unbreakable', async () => {
-    writeFileSync(join(folder, 'ledger.json.lock'), '999999999:1 token');
+    writeFileSync(join(folder, 'ledger.json.lock'), deadOwner());
     const breaker = join(folder, 'ledger.json.lock.break');
-    writeFileSync(breaker, '999999999:1');
-    const { utimesSync } = await import('node:fs');
+    writeFileSync(breaker, deadOwner());
     utimesSync(breaker, 0, 0);
     expect((await ledgerOf().reserve([slot(1)], ids)).granted).toBe(true);
   });
