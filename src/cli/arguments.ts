@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Readable } from 'node:stream';
-import { EnforceError } from '../index.ts';
+import { EnforceError, isEnforceError } from '../index.ts';
 
 /** Largest text of arguments that is read at all; the policy's own limit is checked later. */
 const TEXT_BYTES_MAX = 64 * 1024 * 1024;
@@ -27,10 +27,11 @@ export async function readArguments(
     throw usage('give `--args` or `--args-file`, not both');
   }
   let value: unknown = {};
-  if (args === '-') value = parse(await readAll(stdin), 'standard input');
+  if (args === '-') value = parse(await readAll(stdin, 'standard input'), 'standard input');
   else if (args !== undefined) value = parse(args, '`--args`');
   else if (argsFile !== undefined) {
-    value = parse(await readText(resolve(cwd, argsFile)), `\`${argsFile}\``);
+    const where = `\`--args-file\` ${resolve(cwd, argsFile)}`;
+    value = parse(await readAll(createReadStream(resolve(cwd, argsFile)), where), where);
   }
   return set.length === 0 ? value : withSettings(value, set);
 }
@@ -45,25 +46,23 @@ function parse(text: string, where: string): unknown {
   }
 }
 
-async function readText(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    throw usage(`\`--args-file\` ${path} cannot be read (${code})`);
-  }
-}
-
-async function readAll(stream: Readable): Promise<string> {
-  const chunks: Buffer[] = [];
+/** Bounded: standard input, a pipe or a device may have no end. */
+async function readAll(stream: Readable, where: string): Promise<string> {
+  const chunks: Uint8Array[] = [];
   let bytes = 0;
-  for await (const chunk of stream) {
-    bytes += (chunk as Buffer).length;
-    if (bytes > TEXT_BYTES_MAX)
-      throw usage(`standard input is larger than ${TEXT_BYTES_MAX} bytes`);
-    chunks.push(Buffer.from(chunk as Buffer));
+  try {
+    for await (const chunk of stream) {
+      bytes += (chunk as Buffer).length;
+      if (bytes > TEXT_BYTES_MAX) throw usage(`${where} is larger than ${TEXT_BYTES_MAX} bytes`);
+      chunks.push(chunk as Buffer);
+    }
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks));
+  } catch (cause) {
+    if (isEnforceError(cause)) throw cause;
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === 'ERR_ENCODING_INVALID_ENCODED_DATA') throw usage(`${where} must be UTF-8`);
+    throw usage(`${where} cannot be read (${code})`);
   }
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 function withSettings(value: unknown, settings: readonly string[]): unknown {

@@ -2,7 +2,7 @@ import { CommanderError } from 'commander';
 import { isEnforceError } from '../index.ts';
 import { buildProgram } from './commands.ts';
 import { EXIT, exitCodeOfError } from './exit-code.ts';
-import { oneLine, type Terminal } from './terminal.ts';
+import { oneLine, printable, type Terminal } from './terminal.ts';
 
 /**
  * The command line. Commands are imported when they are used, so that each pays only for itself.
@@ -19,6 +19,7 @@ export async function main(argv: readonly string[], terminal: Terminal): Promise
   const program = buildProgram(command, terminal, state);
   try {
     await program.parseAsync([...words], { from: 'user' });
+    await terminal.flush();
     return state.exitCode;
   } catch (error) {
     return report(error, words.includes('--verbose'), terminal);
@@ -30,6 +31,6 @@ function report(error: unknown, isVerbose: boolean, terminal: Terminal): number 
   const message = error instanceof Error ? error.message : String(error);
   const lines = isEnforceError(error) ? message.split('\n').map(oneLine) : [oneLine(message)];
   terminal.err(`enforcecore: ${lines.join('\n')}\n`);
-  if (isVerbose && error instanceof Error) terminal.err(`${error.stack}\n`);
+  if (isVerbose && error instanceof Error) terminal.err(`${printable(String(error.stack))}\n`);
   return exitCodeOfError(error);
 }

@@ -45,7 +45,7 @@ export async function run(
   { tool, command, options }: RunInput,
   terminal: Terminal,
 ): Promise<number> {
-  const target = targetOf(tool, command, options);
+  const target = targetOf(tool, command, options, terminal);
   const limits = limitsOf(options);
   const args = await readArguments(options, terminal);
   const settings = await settingsFor(options, terminal);
@@ -74,6 +74,7 @@ function targetOf(
   tool: string | undefined,
   command: readonly string[] | null,
   options: RunFlags,
+  { cwd }: Terminal,
 ): ToolTarget {
   if (command !== null) {
     const [program, ...words] = command;
@@ -83,7 +84,8 @@ function targetOf(
     return { command: [program, ...words] };
   }
   if (tool === undefined) throw usage('give the path of a tool, or a command after `--`');
-  return options.export === undefined ? tool : { module: tool, export: options.export };
+  const module = resolve(cwd, tool);
+  return options.export === undefined ? module : { module, export: options.export };
 }
 
 function limitsOf({ timeout, memory, isolation, name }: RunFlags): RunOptions {
@@ -152,17 +154,22 @@ function show(outcome: Outcome, { json, quiet }: RunFlags, terminal: Terminal): 
     return;
   }
   if (quiet !== true) {
-    terminal.err(printable(outcome.stdout));
-    terminal.err(printable(outcome.stderr));
+    terminal.err(asLines(printable(outcome.stdout)));
+    terminal.err(asLines(printable(outcome.stderr)));
   }
   if (outcome.status === 'ok') showValue(outcome.value, terminal);
   else showFailure(outcome, terminal);
 }
 
+/** What comes next must not begin in the middle of a line of the tool's. */
+function asLines(text: string): string {
+  return text === '' || text.endsWith('\n') ? text : `${text}\n`;
+}
+
 function showValue(value: unknown, { out, isOutTerminal }: Terminal): void {
   if (value === undefined) return;
   if (typeof value !== 'string') out(`${JSON.stringify(value)}\n`);
-  else out(`${isOutTerminal ? printable(value) : value}${value.endsWith('\n') ? '' : '\n'}`);
+  else out(asLines(isOutTerminal ? printable(value) : value) || '\n');
 }
 
 function showFailure(

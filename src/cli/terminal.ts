@@ -11,18 +11,22 @@ export interface Terminal {
   readonly err: (text: string) => void;
   readonly isOutTerminal: boolean;
   readonly isErrTerminal: boolean;
+  /** Resolves when all of `out` was taken by its reader; rejects with why it could not be written. */
+  readonly flush: () => Promise<void>;
   /** Calls back on SIGINT and SIGTERM. @returns stops calling back */
   readonly onInterrupt: (listener: (signal: 'SIGINT' | 'SIGTERM') => void) => () => void;
 }
 
-/** The terminal of this process. A reader that went away (`… | head`) ends it without a word. */
+/** The terminal of this process. */
 export function processTerminal(): Terminal {
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (cause: NodeJS.ErrnoException) => {
-      if (cause.code !== 'EPIPE') throw cause;
-      process.exit();
-    });
-  }
+  let failure: Error | null = null;
+  process.stdout.on('error', (cause: NodeJS.ErrnoException) => {
+    // EPIPE: whoever read it has enough, as `head` has.
+    if (cause.code === 'EPIPE') return;
+    failure ??= new Error(`standard output cannot be written (${cause.code})`, { cause });
+  });
+  // Where not even stderr can be written there is nobody left to tell.
+  process.stderr.on('error', () => {});
   return {
     env: process.env,
     cwd: process.cwd(),
@@ -31,6 +35,10 @@ export function processTerminal(): Terminal {
     err: (text) => process.stderr.write(text),
     isOutTerminal: process.stdout.isTTY === true,
     isErrTerminal: process.stderr.isTTY === true,
+    flush: async () => {
+      await new Promise<void>((resolve) => process.stdout.write('', () => resolve()));
+      if (failure !== null) throw failure;
+    },
     onInterrupt: (listener) => {
       process.on('SIGINT', listener);
       process.on('SIGTERM', listener);
@@ -42,21 +50,27 @@ export function processTerminal(): Terminal {
   };
 }
 
+/** What reorders text on a terminal, so that it reads as something else. */
+const REORDERING = '\\u202a-\\u202e\\u2066-\\u2069';
+const HIDDEN = new RegExp(`[^\\P{Cc}\\n\\t]|[${REORDERING}]`, 'gu');
+const BREAKS = new RegExp(`[\\p{Cc}\\u2028\\u2029${REORDERING}]+`, 'gu');
+
 /**
  * Text as it may be shown on a terminal: control characters that would move the cursor, change the
- * title or colours become visible. Newlines and tabs stay.
+ * title, colours or the direction become visible. Newlines and tabs stay.
  *
  * @param text - UNTRUSTED: printed by a tool
  */
 export function printable(text: string): string {
-  return text.replace(/[^\P{Cc}\n\t]/gu, visible);
+  return text.replace(HIDDEN, visible);
 }
 
 /** {@link printable} on a single line. */
 export function oneLine(text: string): string {
-  return text.replace(/\p{Cc}+/gu, ' ').trim();
+  return text.replace(BREAKS, ' ').trim();
 }
 
 function visible(char: string): string {
-  return `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`;
+  const code = char.charCodeAt(0).toString(16);
+  return code.length > 2 ? `\\u${code.padStart(4, '0')}` : `\\x${code.padStart(2, '0')}`;
 }

@@ -15,7 +15,10 @@ export interface EnforceOptions extends WrapOptions, Omit<EnforcerOptions, 'stor
 /** A function, sync or not, that now goes through the policy and therefore is asynchronous. */
 export type Enforced<A extends unknown[], R> = (...args: A) => Promise<Awaited<R>>;
 
-/** Makes a method asynchronous under a policy; a standard (not experimental) decorator. */
+/**
+ * Puts an asynchronous method under a policy; a standard (not experimental) decorator. One that is
+ * not asynchronous does not compile: a decorator cannot change the type of a method.
+ */
 export type EnforceDecorator = <This, A extends unknown[], R>(
   method: (this: This, ...args: A) => R,
   context: ClassMethodDecoratorContext<This>,

@@ -155,7 +155,7 @@ describe('a stop', () => {
       const files = Array.from({ length: 4 }, (_, n) => join(folder, `early-${status}-${n}`));
       const ends = await Promise.all(
         files.map(async (file, n) => {
-          const job = await makeJob(tool('watch-signal.mjs'), { file });
+          const job = await makeJob(tool('mark-and-wait.mjs'), { file });
           const report = runner.run(job);
           for (let turn = 0; turn < n; turn += 1) await new Promise(setImmediate);
           job.halt({ status, message: 'too early' });
