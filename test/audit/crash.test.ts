@@ -12,8 +12,8 @@ import {
 } from '../../src/audit/index.ts';
 import { outcome, scratchPath } from './sample-trail.ts';
 
-const { ENFORCECORE_SLOW } = process.env;
-const isSlow = ENFORCECORE_SLOW === '1';
+const { ENFORCECORE_TEST_SLOW } = process.env;
+const isSlow = ENFORCECORE_TEST_SLOW === '1';
 
 interface Writer {
   readonly child: ChildProcess;

@@ -7,8 +7,8 @@ import { verifyTrail } from '../../src/audit/index.ts';
 import { firstSegment, scratchPath, writeTrail } from './sample-trail.ts';
 import { copyTrail, makeSampleTrail, newSigner, type SampleTrail, segment } from './tampering.ts';
 
-const { ENFORCECORE_SLOW } = process.env;
-const isSlow = ENFORCECORE_SLOW === '1';
+const { ENFORCECORE_TEST_SLOW } = process.env;
+const isSlow = ENFORCECORE_TEST_SLOW === '1';
 const TIMEOUT_MS = isSlow ? 580_000 : 60_000;
 /** A prime, so that a sparse sweep meets all kinds of bytes. */
 const STEP = isSlow ? 1 : 13;

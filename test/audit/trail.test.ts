@@ -91,8 +91,8 @@ test('keeps a last line that only lacks its line feed', async () => {
   expect(await verifyTrail(path)).toMatchObject({ ok: true, entries: 9 });
 });
 
-const { ENFORCECORE_SLOW } = process.env;
-const isSlow = ENFORCECORE_SLOW === '1';
+const { ENFORCECORE_TEST_SLOW } = process.env;
+const isSlow = ENFORCECORE_TEST_SLOW === '1';
 
 test('[sweep-every-truncation] takes over after a cut at any byte of the last lines', {
   timeout: isSlow ? 300_000 : 30_000,

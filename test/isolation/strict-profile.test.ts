@@ -16,7 +16,7 @@ const RECORDED: Record<string, Record<string, readonly string[]>> = JSON.parse(
 );
 /** libuv tries to keep the owner of a copied file, and goes on without. */
 const REFUSED_ON_PURPOSE = ['fchown'];
-const { ENFORCECORE_SLOW } = process.env;
+const { ENFORCECORE_TEST_SLOW } = process.env;
 
 const ruled = new Set(loadBuiltinProfile('strict').rules.flatMap(({ names }) => names));
 const missing = (names: readonly string[]) =>
@@ -33,7 +33,7 @@ describe.each(Object.entries(RECORDED))('on %s', (_, versions) => {
   );
 });
 
-test.skipIf(ENFORCECORE_SLOW !== '1' || lacks('strace', existsSync('/usr/bin/strace')))(
+test.skipIf(ENFORCECORE_TEST_SLOW !== '1' || lacks('strace', existsSync('/usr/bin/strace')))(
   'strict rules on every call of this Node',
   () => {
     const folder = mkdtempSync(join(tmpdir(), 'strace-'));

@@ -3,8 +3,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createRedactor, redact } from '../../src/redaction/index.ts';
 
-const { ENFORCECORE_SLOW } = process.env;
-const RUNS = ENFORCECORE_SLOW === '1' ? 40_000 : 1500;
+const { ENFORCECORE_TEST_SLOW } = process.env;
+const RUNS = ENFORCECORE_TEST_SLOW === '1' ? 40_000 : 1500;
 const PII = { pii_redaction: {} } as const;
 const ALL = { pii_redaction: {}, secret_detection: {} } as const;
 const TEXT = 'mail ann@example.com, ssn 536-22-8731, card 4111111111111111, ip 203.0.113.77';

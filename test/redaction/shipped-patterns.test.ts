@@ -2,7 +2,7 @@ import { check } from 'recheck';
 import { expect, test } from 'vitest';
 import { shippedPatterns } from './shipped-patterns.ts';
 
-const { ENFORCECORE_SLOW } = process.env;
+const { ENFORCECORE_TEST_SLOW } = process.env;
 const PATTERNS = shippedPatterns();
 
 test('the scan of the sources sees the patterns', () => {
@@ -14,7 +14,7 @@ test.each(PATTERNS)('$where: /$source/$flags is a regular expression', ({ source
   expect(() => new RegExp(source, flags)).not.toThrow();
 });
 
-test.runIf(ENFORCECORE_SLOW === '1').each(PATTERNS)(
+test.runIf(ENFORCECORE_TEST_SLOW === '1').each(PATTERNS)(
   '$where: /$source/$flags runs in linear time, says recheck',
   async ({ source, flags }) => {
     Object.assign(process.env, { RECHECK_BACKEND: 'pure' });
