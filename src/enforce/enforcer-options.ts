@@ -30,9 +30,14 @@ const object = z.custom<object>(
   'must be an object',
 );
 
+/** The rest is checked where it is used; a trail must go somewhere. */
+const trail = z
+  .looseObject({ path: z.string().min(1).optional(), backend: object.optional() })
+  .refine(({ path, backend }) => path !== undefined || backend !== undefined, 'needs a `path`');
+
 const enforcerOptions = z.strictObject({
   policy: z.union([z.string().min(1), object]).optional(),
-  audit: z.union([z.literal(false), object]).optional(),
+  audit: z.union([z.literal(false), trail]).optional(),
   patterns: object.optional(),
   rules: z.array(z.object({ id: z.string().min(1), check: z.function() })).optional(),
   store: object.optional(),

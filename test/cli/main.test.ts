@@ -307,7 +307,9 @@ describe('verify', () => {
   test('finds an intact trail intact', async () => {
     const { terminal, cwd } = trailOf(await freshTrail());
     expect(await main(['verify', cwd], terminal)).toBe(0);
-    expect(terminal.written.out).toMatch(/^intact: 3 entries, head [0-9a-f]{64}\nunsigned: /);
+    expect(terminal.written.out).toMatch(
+      /^intact \(chain\): 3 entries, head [0-9a-f]{64}\nunsigned: /,
+    );
     expect(terminal.written.err).toBe('');
   });
 
@@ -325,7 +327,7 @@ describe('verify', () => {
   ])('finds %s', async (_kind, change, code) => {
     const { terminal, cwd } = trailOf(change(await freshTrail()));
     expect(await main(['verify', cwd], terminal)).toBe(code);
-    expect(terminal.written.out).toMatch(/^NOT INTACT: /);
+    expect(terminal.written.out).toMatch(/^NOT INTACT \(chain\): /);
     expect(terminal.written.out).toContain('\nproblem: audit-000001.jsonl:');
   });
 
