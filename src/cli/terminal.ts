@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import { EXIT } from './exit-code.ts';
 
 /** Where a command reads and writes. Injected, so that tests need no process. */
 export interface Terminal {
@@ -40,11 +41,18 @@ export function processTerminal(): Terminal {
       if (failure !== null) throw failure;
     },
     onInterrupt: (listener) => {
-      process.on('SIGINT', listener);
-      process.on('SIGTERM', listener);
+      let isRepeated = false;
+      const onSignal = (signal: 'SIGINT' | 'SIGTERM'): void => {
+        // Whoever asks twice wants out now. Tools are killed on the way (see isolation/exit-guard.ts).
+        if (isRepeated) process.exit(EXIT[signal]);
+        isRepeated = true;
+        listener(signal);
+      };
+      process.on('SIGINT', onSignal);
+      process.on('SIGTERM', onSignal);
       return () => {
-        process.off('SIGINT', listener);
-        process.off('SIGTERM', listener);
+        process.off('SIGINT', onSignal);
+        process.off('SIGTERM', onSignal);
       };
     },
   };
