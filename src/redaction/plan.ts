@@ -96,7 +96,8 @@ function isOn<Section extends { readonly enabled?: boolean }>(
 }
 
 function categoriesOf({ categories = 'all' }: SecretRules): readonly SecretCategory[] {
-  return categories === 'all' ? SECRET_CATEGORIES : categories;
+  if (categories === 'all') return SECRET_CATEGORIES;
+  return typeof categories === 'string' ? [categories] : categories;
 }
 
 function ownPatterns({

@@ -58,7 +58,8 @@ function findAll(detectors: readonly Detector[], source: Source, depth: number):
   const found = detectIn(detectors, source);
   findInBlobs(source.text, blobScan(detectors, depth), found);
   for (const reading of readingsOf(source.text)) {
-    const inView = detectIn(detectors, { ...source, text: reading.view.text });
+    const hint = reading.offset === 0 ? source.hint : '';
+    const inView = detectIn(detectors, { text: reading.view.text, hint });
     findInBlobs(reading.view.text, blobScan(detectors, depth), inView);
     for (const finding of inView) {
       if (isTouched(reading, finding.start, finding.end)) found.push(toOriginal(finding, reading));
