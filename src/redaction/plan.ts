@@ -7,12 +7,13 @@ import {
   STRATEGIES,
   type Strategy,
 } from './categories.ts';
+import { piiDetectors, secretDetectors } from './detectors.ts';
 import type { Detector } from './finding.ts';
 import { type CompiledPattern, PatternRegistry } from './pattern-registry.ts';
 import { scanThroughRemovals } from './removals.ts';
 import type { ReplacementRule } from './replacement.ts';
 import type { PiiRules, RedactionRules, SecretRules } from './rules.ts';
-import { createScanner, piiDetectors, type Scanner, secretDetectors } from './scanner.ts';
+import { createScanner, type Scanner } from './scanner.ts';
 
 /** Which way a value goes: to the tool, or back from it. */
 export type Direction = 'input' | 'output';
