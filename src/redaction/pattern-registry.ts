@@ -1,8 +1,10 @@
 import { RE2JS } from 're2js';
 import { PolicyError } from '../errors.ts';
+import { PII_CATEGORIES, SECRET_CATEGORIES } from './categories.ts';
 import { hasIbanChecksum, hasLuhnChecksum } from './checksums.ts';
 import type { Detector, Finding } from './finding.ts';
 
+const BUILT_IN: readonly string[] = [...PII_CATEGORIES, ...SECRET_CATEGORIES];
 const PATTERNS_MAX = 100;
 const PATTERN_LENGTH_MAX = 1000;
 const PLACEHOLDER_LENGTH_MAX = 64;
@@ -65,6 +67,7 @@ function compile({
   if (!/^[A-Za-z\d_-]{1,64}$/.test(name)) {
     throw bad(name.slice(0, 64), 'the name must be 1–64 letters, digits, `_` or `-`');
   }
+  if (BUILT_IN.includes(name.toLowerCase())) throw bad(name, 'the name is a built-in category');
   if (placeholder !== undefined && placeholder.length > PLACEHOLDER_LENGTH_MAX) {
     throw bad(name, `the placeholder must have at most ${PLACEHOLDER_LENGTH_MAX} characters`);
   }

@@ -7,12 +7,13 @@ import {
   STRATEGIES,
   type Strategy,
 } from './categories.ts';
+import { piiDetectors, secretDetectors } from './detectors.ts';
 import type { Detector } from './finding.ts';
 import { type CompiledPattern, PatternRegistry } from './pattern-registry.ts';
 import { scanThroughRemovals } from './removals.ts';
 import type { ReplacementRule } from './replacement.ts';
 import type { PiiRules, RedactionRules, SecretRules } from './rules.ts';
-import { createScanner, piiDetectors, type Scanner, secretDetectors } from './scanner.ts';
+import { createScanner, type Scanner } from './scanner.ts';
 
 /** Which way a value goes: to the tool, or back from it. */
 export type Direction = 'input' | 'output';
@@ -96,7 +97,8 @@ function isOn<Section extends { readonly enabled?: boolean }>(
 }
 
 function categoriesOf({ categories = 'all' }: SecretRules): readonly SecretCategory[] {
-  return categories === 'all' ? SECRET_CATEGORIES : categories;
+  if (categories === 'all') return SECRET_CATEGORIES;
+  return typeof categories === 'string' ? [categories] : categories;
 }
 
 function ownPatterns({

@@ -26,7 +26,7 @@ export function scanInSegments(scan: Scanner, source: Source): Finding[] {
     const start = contextStart(text, from);
     const window = text.slice(start, from + SEGMENT_MAX + AHEAD);
     const isEnd = start + window.length === text.length;
-    const findings = scan({ text: window, hint });
+    const findings = scan({ text: window, hint: start === 0 ? hint : '' });
     const cut = start + (cutAfter(window, from - start, findings, isEnd) ?? window.length);
     for (const finding of findings) {
       if (start + finding.start >= from && start + finding.end <= cut) {

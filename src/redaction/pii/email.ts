@@ -47,8 +47,10 @@ function addEmail(text: string, sign: Span, found: Finding[]): void {
 
 /** `https://user:secret@host`: what looks like an address is a password and a host. */
 function isUrlPassword(text: string, start: number): boolean {
-  const before = text.slice(Math.max(0, start - USER_MAX), start);
-  return before.endsWith(':') && /:\\{0,2}\/\\{0,2}\/[^\s/@\\]{0,64}$/.test(before);
+  // Slashes may be escaped, as in JSON.
+  const before = text.slice(Math.max(0, start - USER_MAX), start).replaceAll('\\', '');
+  const authority = before.lastIndexOf('://');
+  return authority >= 0 && before.endsWith(':') && !/[\s/@]/.test(before.slice(authority + 3));
 }
 
 /** In `mailto:foo@host` the scheme says that it is an address, so any host will do. */

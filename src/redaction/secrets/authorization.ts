@@ -1,10 +1,13 @@
 import type { Detector, Finding } from '../finding.ts';
 import { isPlaceholder, looksRandom } from './secret-value.ts';
 
-const BEARER = /\bbearer[ \t"':=]{1,6}([\w.~+/-]{16,4000}={0,2})/gi;
-const BASIC = /\bbasic[ \t]{1,3}([A-Za-z\d+/_-]{8,1000}={0,2})/gi;
-const OTHER_SCHEME =
-  /\bauthorization["']?[ \t]{0,4}[:=][ \t]{0,4}["']?(?:[A-Za-z][\w-]{1,20}[ \t]{1,3})?([\w.~+/=:-]{16,4000})/gi;
+const BEARER = /\bbearer[ \t"':=]{1,6}([\w.~+/-]{16,}={0,2})/gi;
+const BASIC = /\bbasic[ \t]{1,3}([A-Za-z\d+/_-]{8,600}={0,2})/gi;
+/** Any other scheme, `Token` or a vendor's own, right after the header's name. */
+const HEADER = /\bauthorization\b/gi;
+const HEADER_REACH = 480;
+const HEADER_VALUE =
+  /^["']?[ \t]{0,4}[:=][ \t]{0,4}["']?(?:[A-Za-z][\w-]{1,20}[ \t]{1,3})?([\w.~+/=:-]{16,400})/;
 
 /**
  * A detector for the credentials of HTTP `Authorization`: bearer tokens that read as random, and
@@ -16,7 +19,7 @@ export function authorizationDetector(categories: ReadonlySet<string>): Detector
   if (!categories.has('bearer_token')) return () => {};
   return ({ text }, found) => {
     findAll(text, BEARER, isToken, found);
-    findAll(text, OTHER_SCHEME, isToken, found);
+    findHeaders(text, found);
     findAll(text, BASIC, isUserAndPassword, found);
   };
 }
@@ -32,6 +35,16 @@ function findAll(
     if (!isSecret(credentials)) continue;
     const end = match.index + match[0].length;
     found.push({ category: 'bearer_token', start: end - credentials.length, end });
+  }
+}
+
+function findHeaders(text: string, found: Finding[]): void {
+  for (const header of text.matchAll(HEADER)) {
+    const from = header.index + header[0].length;
+    const value = HEADER_VALUE.exec(text.slice(from, from + HEADER_REACH));
+    if (value === null || !isToken(value[1] as string)) continue;
+    const end = from + value[0].length;
+    found.push({ category: 'bearer_token', start: end - (value[1] as string).length, end });
   }
 }
 

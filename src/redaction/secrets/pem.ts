@@ -2,7 +2,7 @@ import type { SecretCategory } from '../categories.ts';
 import type { Detector, Finding } from '../finding.ts';
 
 /** A PEM or PGP block of a key is shorter; an RSA key of 16,384 bits has 12,700 characters. */
-export const PEM_MAX: number = 16 * 1024;
+const PEM_MAX = 16 * 1024;
 /** Fewer base64 characters than this are an example: the shortest key (Ed25519) has 64. */
 const BODY_MIN = 40;
 

@@ -56,7 +56,7 @@ export function isPlaceholder(value: string): boolean {
  * True for six characters in a row that count up or down: `123456`, `fedcba`. What a generator
  * made has none; what a person typed as an example often does.
  */
-export function hasSequence(value: string): boolean {
+function hasSequence(value: string): boolean {
   let up = 1;
   let down = 1;
   for (let at = 1; at < value.length && at < SAMPLE_MAX; at += 1) {

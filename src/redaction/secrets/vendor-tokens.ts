@@ -22,7 +22,7 @@ const WORD = '[\\w-]';
 const HEX = '[a-fA-F\\d]';
 const ALNUM = '[A-Za-z\\d]';
 /** A long base64 run, or lines of it. */
-const BASE64_LINES = '[A-Za-z\\d+/]{30,16000}(?:\\r?\\n[A-Za-z\\d+/]{16,80}){0,200}={0,2}';
+const BASE64_LINES = '[A-Za-z\\d+/]{30,}(?:\\r?\\n[A-Za-z\\d+/]{16,80})*={0,2}';
 const UUID = `${HEX}{8}-${HEX}{4}-${HEX}{4}-${HEX}{4}-${HEX}{12}`;
 
 /** All whole numbers from one to another. */
@@ -338,7 +338,7 @@ export const VENDOR_TOKENS: readonly VendorToken[] = [
   {
     vendor: 'pkcs8-rsa',
     prefixes: ['MIIE', 'MIIJ', 'MIIB', 'MIIC', 'MIIG'],
-    body: '[A-Za-z\\d+/]{2}IBADANBgkqhkiG9w0BAQEFAAS[A-Za-z\\d+/]{12,16000}(?:\\r?\\n[A-Za-z\\d+/]{16,80}){0,200}={0,2}',
+    body: '[A-Za-z\\d+/]{2}IBADANBgkqhkiG9w0BAQEFAAS[A-Za-z\\d+/]{12,}(?:\\r?\\n[A-Za-z\\d+/]{16,80})*={0,2}',
     category: 'private_key',
   },
   {
@@ -412,7 +412,7 @@ export const VENDOR_TOKENS: readonly VendorToken[] = [
   {
     vendor: 'base64-of-pem',
     prefixes: ['LS0tLS1CRUdJTi'],
-    body: '[A-Za-z\\d+/]{40,16000}={0,2}',
+    body: '[A-Za-z\\d+/]{40,}={0,2}',
     category: 'private_key',
   },
 ];

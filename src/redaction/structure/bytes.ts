@@ -19,8 +19,8 @@ const VIEWS: readonly (readonly [(value: unknown) => boolean, ViewClass])[] = [
 ];
 
 /**
- * A redacted copy of a buffer, typed array or array buffer. Bytes are read as UTF-8, and as
- * Latin-1 where they are not UTF-8, so that ASCII inside binary data is seen.
+ * A redacted copy of a buffer, typed array or array buffer. Bytes are read as UTF-8 or UTF-16, and
+ * as Latin-1 where they are neither, so that ASCII inside binary data is seen.
  *
  * @returns the same type; a changed array of larger elements comes back as a `Uint8Array`
  */
@@ -31,7 +31,7 @@ export function redactBytes(
 ): unknown {
   // A copy: the owner could change the bytes between the scan and their use.
   const bytes = Buffer.from(new Uint8Array(bytesOf(value)).buffer);
-  const encoding = isUtf8(bytes) ? 'utf8' : 'latin1';
+  const encoding = encodingOf(bytes);
   const text = bytes.toString(encoding);
   const redacted = walk.text(text, place);
   return rebuild(value, redacted === text ? bytes : Buffer.from(redacted, encoding));
@@ -45,6 +45,13 @@ function bytesOf(value: ArrayBufferView | ArrayBufferLike): Buffer {
 
 function isByteView(view: ArrayBufferView): boolean {
   return types.isUint8Array(view) || types.isUint8ClampedArray(view) || types.isInt8Array(view);
+}
+
+/** UTF-16 of mostly ASCII has a zero after every letter. */
+function encodingOf(bytes: Uint8Array): 'utf16le' | 'utf8' | 'latin1' {
+  const isWide = bytes.length > 3 && bytes.length % 2 === 0 && bytes[1] === 0 && bytes[3] === 0;
+  if (isWide && bytes[0] !== 0) return 'utf16le';
+  return isUtf8(bytes) ? 'utf8' : 'latin1';
 }
 
 function isUtf8(bytes: Uint8Array): boolean {

@@ -197,7 +197,7 @@ function joinPath(parent: string, key: string): string {
 }
 
 /** The error for a value that is not data; names the place, never the content. */
-export function unreadable(place: Place, what: string): EnforceError {
+function unreadable(place: Place, what: string): EnforceError {
   return new EnforceError(
     'ENF_REDACTION_UNREADABLE',
     `\`${place.path || 'the value'}\` is ${what}; redaction refuses what it cannot read`,

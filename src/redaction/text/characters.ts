@@ -4,7 +4,7 @@ export function isDigit(code: number): boolean {
 }
 
 /** True for `A`–`Z` and `a`–`z`. */
-export function isLetter(code: number): boolean {
+function isLetter(code: number): boolean {
   return (code >= 97 && code <= 122) || (code >= 65 && code <= 90);
 }
 
