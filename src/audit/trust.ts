@@ -50,6 +50,7 @@ export class TrustMaterial {
   readonly #findings: Findings;
   readonly #epochs: KeyEpochs;
   readonly #claims: Claim[] = [];
+  #handoversRead = 0;
 
   private constructor(findings: Findings, pinned: VerifierKey) {
     this.#findings = findings;
@@ -71,7 +72,7 @@ export class TrustMaterial {
     // The newest checkpoint first: what is read later can only be newer.
     const newest = await readTail(join(directory, CHECKPOINT_NAME));
     const history = await readTail(join(directory, HISTORY_NAME));
-    trust.#readHandovers((await readTail(join(directory, HANDOVERS_NAME))) ?? '');
+    await trust.readNewHandovers(directory);
     trust.#readNewest(newest);
     trust.#readHistory(history ?? '');
     for (const note of splitNotes(anchors ?? '')) trust.#readNote('anchor', 'anchor', note);
@@ -79,6 +80,22 @@ export class TrustMaterial {
       trust.#at('anchor', () => findings.problem('checkpoint_malformed', 'it is empty'));
     trust.#findEquivocation();
     return trust;
+  }
+
+  /**
+   * Reads the changes of keys that were not read yet: again after the entries, because a trail that
+   * is written may have begun a segment in between.
+   */
+  async readNewHandovers(directory: string): Promise<void> {
+    const text = (await readTail(join(directory, HANDOVERS_NAME))) ?? '';
+    const lines = text.split('\n').slice(0, -1);
+    const isTorn = !text.endsWith('\n') && text !== '' && this.#handoversRead === 0;
+    if (isTorn) lines.push(text.slice(text.lastIndexOf('\n') + 1));
+    for (const [index, line] of lines.entries()) {
+      if (index < this.#handoversRead) continue;
+      this.#at(HANDOVERS_NAME, () => this.#readHandover(line), index + 1);
+    }
+    this.#handoversRead = Math.max(this.#handoversRead, lines.length);
   }
 
   /** Collects the roots that the checkpoints speak of. */
@@ -118,12 +135,6 @@ export class TrustMaterial {
       notes.pop();
     }
     for (const note of notes) this.#readNote('history', HISTORY_NAME, note);
-  }
-
-  #readHandovers(text: string): void {
-    for (const [index, line] of text.split('\n').entries()) {
-      if (line !== '') this.#at(HANDOVERS_NAME, () => this.#readHandover(line), index + 1);
-    }
   }
 
   #readHandover(line: string): void {
@@ -219,7 +230,8 @@ export class TrustMaterial {
   #judgeOlder(chain: ChainVerifier, watch: RootWatch): void {
     const older = this.#claims.filter(({ role }) => role === 'history' || role === 'handover');
     for (const claim of older) {
-      if (claim.checkpoint.size < chain.firstSeq) continue;
+      if (claim.checkpoint.size < chain.firstSeq || !watch.isWatched(claim.checkpoint.size))
+        continue;
       if (!this.#holds(claim, chain, watch)) return;
     }
   }

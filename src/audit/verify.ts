@@ -1,7 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { ChainVerifier } from './chain-verifier.ts';
-import { readLines } from './line-reader.ts';
+import { type ReadResult, readLines } from './line-reader.ts';
 import { Findings, type Problem, type ProblemKind, type Warning } from './problem.ts';
 import { namedSegment } from './read.ts';
 import { RootWatch } from './root-watch.ts';
@@ -88,11 +88,14 @@ async function verify(
   const anchors = await readAnchors(options, findings);
   if (findings.problems.length > 0) return makeReport(null, CHAIN_ONLY, findings);
   if (options.format === 'enforcecore-py') return verifyPython(path, options, findings);
+  const directory = (await stat(path)).isDirectory() ? path : dirname(path);
+  // Before the segments are listed: a trail that is written is then never behind its checkpoints.
+  const trust = pinned && (await TrustMaterial.read(directory, pinned, anchors, findings));
   const place = await locate(path, findings);
-  const trust = pinned && (await TrustMaterial.read(place.directory, pinned, anchors, findings));
   const watch = trust?.watch() ?? new RootWatch([]);
   const chain = new ChainVerifier(findings, watch);
   await readSegments(place, chain, options);
+  await trust?.readNewHandovers(place.directory);
   const reached = trust?.judge(chain, watch) ?? CHAIN_ONLY;
   if (place.isWhole) checkBeginning(chain, reached, findings);
   checkDemands(options, chain, reached, findings);
@@ -186,17 +189,30 @@ async function readSegments(
       segment,
       segments.slice(index + 1).every(({ number }) => number === segment.number),
     );
-    const lines = readLines(join(directory, segment.name), segment.isCompressed, (read) => {
+    const file = join(directory, segment.name);
+    const onBytes = (read: number): void => {
       bytes = read;
       onProgress?.({ bytes: before + read, totalBytes });
-    });
-    let batch = await lines.next();
-    for (; !batch.done; batch = await lines.next()) {
-      chain.visit(batch.value);
-    }
-    chain.endSegment(batch.value);
+    };
+    let result = await readSegment(file, segment.isCompressed, chain, onBytes);
+    // A trail that is written may have compressed the segment since its directory was listed.
+    const isGone = !result.ok && result.reason === 'missing' && !segment.isCompressed;
+    if (isGone) result = await readSegment(`${file}.gz`, true, chain, onBytes);
+    chain.endSegment(result);
     before += bytes;
   }
+}
+
+async function readSegment(
+  file: string,
+  isCompressed: boolean,
+  chain: ChainVerifier,
+  onBytes: (read: number) => void,
+): Promise<ReadResult> {
+  const lines = readLines(file, isCompressed, onBytes);
+  let batch = await lines.next();
+  for (; !batch.done; batch = await lines.next()) chain.visit(batch.value);
+  return batch.value;
 }
 
 /** Segments may be missing at the beginning only when a retention entry, signed if there is a key, says so. */

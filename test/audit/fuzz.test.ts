@@ -1,4 +1,11 @@
-import { appendFileSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
@@ -121,6 +128,7 @@ test('verifying never throws, whatever the files hold', { timeout: TIMEOUT_MS },
         expect(report.ok).toBe(report.exitCode === 0);
         expect(report.problems.length > 0).toBe(report.exitCode !== 0);
       }
+      rmSync(path, { recursive: true });
     }),
     { numRuns: isSlow ? 3_000 : 150 },
   );

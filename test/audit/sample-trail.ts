@@ -10,7 +10,7 @@ import {
 } from '../../src/audit/index.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'enforcecore-audit-'));
-afterAll(() => rmSync(root, { recursive: true, force: true }));
+afterAll(() => rmSync(root, { recursive: true, force: true }), 120_000);
 
 /** A path that does not exist yet, in a folder of its own that is removed after the test file. */
 export function scratchPath(name = 'trail'): string {

@@ -404,3 +404,20 @@ test('an outcome is signed too when a second supervisor rotated in between', asy
     level: 'signed',
   });
 });
+
+test('verifies a trail while it is written, rotated and compressed', async () => {
+  const { key, vkey, path } = await newKey();
+  const trail = await openTrail({ path, key, rotateBytes: 8_192 });
+  let isWriting = true;
+  const writing = (async () => {
+    for (let call = 0; isWriting; call += 1) await trail.append(decision(`c${call}`));
+  })();
+  for (let round = 0; round < 12; round += 1) {
+    const report = await verifyTrail(path, { key: vkey });
+    expect([0, 3], JSON.stringify(report.problems)).toContain(report.exitCode);
+  }
+  isWriting = false;
+  await writing;
+  await trail.close();
+  expect(await verifyTrail(path, { key: vkey, maxUnsigned: 0 })).toMatchObject({ ok: true });
+}, 60_000);

@@ -1,4 +1,5 @@
-import { appendFileSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { verifyTrail } from '../../src/audit/index.ts';
 import { editLines, firstSegment, readLinesOf, scratchPath, writeTrail } from './sample-trail.ts';
@@ -110,4 +111,12 @@ test('lists at most a thousand problems', async () => {
   const report = await verifyTrail(path);
   expect(report.problems).toHaveLength(1_001);
   expect(report.problems.at(-1)?.kind).toBe('too_many_problems');
+});
+
+test.each([1, 4, 100_000])('finds %i zero bytes behind a gzip stream', async (length) => {
+  const path = await sample();
+  const bytes = gzipSync(readFileSync(firstSegment(path)));
+  writeFileSync(`${firstSegment(path)}.gz`, Buffer.concat([bytes, Buffer.alloc(length)]));
+  rmSync(firstSegment(path));
+  expect(kindsOf(await verifyTrail(path))).toEqual(['gz_corrupt']);
 });
