@@ -15,8 +15,12 @@ export interface Window {
 
 export const EMPTY_WINDOW: Window = { windowMs: 0, entries: [] };
 
-/** Past this many entries the newest two are joined, which can only refuse more, never less. */
-const ENTRIES_MAX = 10_000;
+/**
+ * So many entries are kept one by one; beyond, those of one thousandth of the window are joined
+ * under the time of the latest. That can only refuse more, for a thousandth longer, never less.
+ */
+const EXACT_MAX = 1000;
+const BUCKETS = 1000;
 
 /**
  * Refuses an amount that would lift the sum over the last `windowMs` above the maximum.
@@ -56,7 +60,10 @@ export function addToWindow(
   const span = Math.max(window.windowMs, windowMs);
   const live = window.entries.filter(({ at }) => at > now - span);
   const last = live.at(-1);
-  if (live.length < ENTRIES_MAX || last === undefined) {
+  const bucketMs = windowMs / BUCKETS;
+  const isSameBucket =
+    last !== undefined && Math.floor(last.at / bucketMs) === Math.floor(now / bucketMs);
+  if (live.length < EXACT_MAX || !isSameBucket) {
     return { windowMs: span, entries: [...live, { at: now, amount, grantId }] };
   }
   const joined = { at: now, amount: last.amount + amount, grantId };

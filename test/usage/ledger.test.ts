@@ -236,25 +236,3 @@ test('a store that fails once can be asked again', async () => {
   await grant.settle();
   expect(await isGranted(ledger, slot(1))).toBe(true);
 });
-
-describe('bounds', () => {
-  test('accounts that nobody uses any more make room for new ones', async () => {
-    const { ledger, time } = ledgerAt();
-    for (let index = 0; index < 120_000; index++) {
-      time.now += 1;
-      if (!(await isGranted(ledger, rate(1, 1000, `agent-${index}`))))
-        throw new Error(`refused ${index}`);
-    }
-  });
-
-  test('more open accounts than the bound are refused, not forgotten', async () => {
-    const { ledger } = ledgerAt();
-    for (let index = 0; index < 100_000; index++)
-      await ledger.reserve([rate(1, 1000, `agent-${index}`)], ids);
-    expect(await ledger.reserve([rate(1, 1000, 'one-more')], ids)).toMatchObject({
-      granted: false,
-      reasons: [{ code: 'ENF_DENIED_RULE_FAILED' }],
-    });
-    expect(await isGranted(ledger, rate(1, 1000, 'agent-0'))).toBe(false);
-  });
-});
