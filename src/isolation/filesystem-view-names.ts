@@ -1,4 +1,4 @@
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, normalize } from 'node:path';
 import type { ReadOnlyFiles } from './filesystem-view-files.ts';
 
 /**
@@ -131,4 +131,9 @@ export function realPathOrFuture(path: string, files: ReadOnlyFiles): string {
   const real = files.realPath(path);
   if (real !== null || path === dirname(path)) return real ?? path;
   return join(realPathOrFuture(dirname(path), files), basename(path));
+}
+
+/** `path` without `.`, `..`, doubled slashes and the one at its end. */
+export function withoutTrailingSlash(path: string): string {
+  return normalize(path).replace(/(?<=.)\/$/, '');
 }

@@ -1,4 +1,4 @@
-import { isAbsolute, normalize } from 'node:path';
+import { isAbsolute } from 'node:path';
 import type { FilesystemRules } from '../call.ts';
 import type { ReadOnlyFiles } from './filesystem-view-files.ts';
 import {
@@ -7,7 +7,13 @@ import {
   type Mask,
   masksWithin,
 } from './filesystem-view-masks.ts';
-import { isWithin, isWithinAny, outermost, realPathOrFuture } from './filesystem-view-names.ts';
+import {
+  isWithin,
+  isWithinAny,
+  outermost,
+  realPathOrFuture,
+  withoutTrailingSlash,
+} from './filesystem-view-names.ts';
 import { isolationUnavailable } from './host-support-error.ts';
 
 /** More mounts than this in one sandbox are a mistake in the policy. */
@@ -76,7 +82,7 @@ export function policyGrant(input: PolicyGrantInput): PolicyGrant {
 type Grants = Pick<PolicyGrant, 'read' | 'write' | 'execute'>;
 
 function existing(path: string, files: ReadOnlyFiles): Named {
-  const named = normalize(path).replace(/(?<=.)\/$/, '');
+  const named = withoutTrailingSlash(path);
   const real = isAbsolute(named) ? files.realPath(named) : null;
   if (real !== null) return { named, real };
   throw isolationUnavailable({

@@ -10,6 +10,7 @@ import {
   isWithinAny,
   outermost,
   selfAndAncestors,
+  withoutTrailingSlash,
 } from './filesystem-view-names.ts';
 import { programChain } from './filesystem-view-program.ts';
 import { type PolicyGrant, policyGrant } from './filesystem-view-rules.ts';
@@ -151,7 +152,8 @@ function refuseWithheld(path: string, { withheld }: PolicyGrant): void {
 }
 
 function policyLinks(rules: FilesystemRules, files: ReadOnlyFiles): readonly Link[] {
-  return [...rules.read, ...rules.write, ...rules.execute].flatMap((path) => {
+  const named = [...rules.read, ...rules.write, ...rules.execute].map(withoutTrailingSlash);
+  return named.flatMap((path) => {
     const target = files.realPath(path) ?? path;
     return target === path ? [] : [{ path, target }];
   });

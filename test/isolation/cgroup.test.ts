@@ -127,6 +127,36 @@ describe.skipIf(skip)('a control group of this host', () => {
     expect(membersOf(group)).toEqual([]);
   });
 
+  test('kills also a process that is in one of its trees only', async () => {
+    const group = await create();
+    const [first = ''] = group.procsFiles;
+    const child = spawn('sleep', ['7474'], { stdio: 'ignore' });
+    writeFileSync(first, `${child.pid}`);
+    const ended = once(child, 'exit');
+    await group.kill();
+    expect(await ended).toEqual([null, 'SIGKILL']);
+  });
+
+  test('that is gone already has used nothing and can be killed and removed again', async () => {
+    const group = await create();
+    await group.remove();
+    expect(group.readUsage()).toEqual({
+      cpuMs: 0,
+      peakMemoryBytes: 0,
+      oomKills: 0,
+      pidsMaxEvents: 0,
+    });
+    await group.kill();
+    await group.remove();
+  });
+
+  test('cannot be removed while something runs in it, and says so', async () => {
+    const group = await create();
+    const child = spawn('sleep', ['7575'], { stdio: 'ignore' });
+    for (const file of group.procsFiles) writeFileSync(file, `${child.pid}`);
+    await expect(group.remove()).rejects.toThrow('EBUSY');
+  });
+
   test('names are its own among fifty made at once, and nothing is left of them', async () => {
     const made = await Promise.all(Array.from({ length: 50 }, () => create()));
     expect(new Set(made.map(({ path }) => path)).size).toBe(50);

@@ -527,7 +527,7 @@ describe('the paths of a policy', () => {
     });
     expect(granted.read).toContain('/home/u/data/in');
     expect(granted.write).toContain('/home/u/data/out');
-    expect(granted.links).toContainEqual({ path: '/home/u/link/in/', target: '/home/u/data/in' });
+    expect(granted.links).toContainEqual({ path: '/home/u/link/in', target: '/home/u/data/in' });
   });
 
   test.each<[string, Record<string, string[]>, string]>([
