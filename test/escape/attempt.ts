@@ -42,6 +42,8 @@ const DEFAULT_DENY: Partial<Limits> = {
 };
 /** Only stops a broken control. */
 const CONTROL_MS_MAX = 30_000;
+/** From a deadline to the end of the call, on a busy machine. */
+const END_MS_MAX = 2500;
 const EXPLICIT = ['environment', 'filesystem', 'network', 'isolation.profile', 'isolation.exec'];
 
 /** Path of a hostile tool. */
@@ -122,24 +124,25 @@ export class Attempt {
   }
 
   /** True when the call goes on after its deadline; it is stopped then. */
-  async outlivesDeadline(
+  outlivesDeadline(target: ToolTarget, args: unknown): Promise<boolean> {
+    const wallMs = 700;
+    return this.outlives(target, args, { limits: { wallMs } }, wallMs + END_MS_MAX);
+  }
+
+  /** True when a call, or a process of it, is still there after `afterMs`; it is stopped then. */
+  async outlives(
     target: ToolTarget,
-    args: unknown = {},
-    policy: Policy = {},
+    args: unknown,
+    policy: Policy,
+    afterMs: number,
   ): Promise<boolean> {
-    const wallMs = policy.limits?.wallMs ?? 700;
-    const call = await this.start(target, args, {
-      ...policy,
-      limits: { ...policy.limits, wallMs },
-    });
-    let isOver = false;
-    const over = call.report.then(() => {
-      isOver = true;
-    });
-    await Promise.race([over, delay(wallMs + 1500)]);
-    const outlived = !isOver || this.alive().length > 0;
-    call.stop();
-    await over;
+    const { report, stop } = await this.start(target, args, policy);
+    const outlived = await Promise.race([
+      report.then(() => this.alive().length > 0),
+      delay(afterMs, true),
+    ]);
+    stop();
+    await report;
     return outlived;
   }
 
@@ -180,7 +183,7 @@ export class Attempt {
     );
     let shows = false;
     let seen = 0;
-    while (!shows && !(await Promise.race([over, delay(10, false)]))) {
+    while (!shows && !(await Promise.race([over, delay(25, false)]))) {
       const pids = this.alive();
       seen = Math.max(seen, pids.length);
       shows = pids.length > 0 && lookAt(pids, look);

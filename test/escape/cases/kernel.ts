@@ -24,7 +24,7 @@ const NEEDS_ROOT = (): string | null =>
 
 /** Makes the calls, then waits to be looked at. */
 function holding(on: Attempt, calls: readonly string[]) {
-  return syscallTool([call('getpid', text(on.token)), ...calls, sleepCall(300)]);
+  return syscallTool([call('getpid', text(on.token)), ...calls, sleepCall(700)]);
 }
 
 function watchCalls(
@@ -139,7 +139,7 @@ export const KERNEL_CASES: readonly EscapeCase[] = [
       structure.writeBigUInt64LE(BigInt(CLONE_NEWUSER), 0);
       structure.writeBigUInt64LE(BigInt(SIGCHLD), 32);
       const calls = [
-        sleepCall(100),
+        sleepCall(400),
         call('clone3', bytes(...structure), 64),
         call('clone', CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0),
         call('unshare', CLONE_NEWUSER),
@@ -177,7 +177,7 @@ export const KERNEL_CASES: readonly EscapeCase[] = [
       copyFileSync('/usr/bin/sleep', program);
       if (isRoot) chownSync(program, 200_124, 200_124);
       chmodSync(program, 0o4755);
-      const code = `child_process.spawnSync('${program}', ['0.4'], { argv0: a.token })`;
+      const code = `child_process.spawnSync('${program}', ['0.8'], { argv0: a.token })`;
       const execute = ['/usr/bin', '/usr/lib', program];
       return on.watch(CODE, { code }, { exec: 'any', filesystem: { execute } }, (pids) =>
         pids.some((pid) => field(pid, 'status', 'Uid').includes('200124')),

@@ -47,14 +47,14 @@ async function harms(
   effect: (supervisor: number) => boolean,
 ): Promise<boolean> {
   // The attack names its parent, which at `hardened` is the supervisor.
-  const apart = startApart(on, syscallTool([call('getppid'), ...calls, sleepCall(400)]), {});
+  const apart = startApart(on, syscallTool([call('getppid'), ...calls, sleepCall(800)]), {});
   let isHarmed = false;
   let isOver = false;
   const over = apart.report.then(() => {
     isOver = true;
   });
   while (!isOver) {
-    await Promise.race([over, delay(10)]);
+    await Promise.race([over, delay(25)]);
     isHarmed ||= !isOver && effect(apart.pid);
   }
   if ((await apart.report) === null) throw new Error('the supervisor did not live to tell');

@@ -6,8 +6,8 @@
 
 int main(void) {
   long result;
-  usleep(100000);
+  usleep(500000);
   __asm__ volatile("int $0x80" : "=a"(result) : "a"(359L), "b"(2L), "c"(1L), "d"(0L) : "memory");
-  usleep(300000);
+  usleep(700000);
   return result < 0;
 }
