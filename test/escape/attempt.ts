@@ -16,7 +16,7 @@ import type {
 import { chooseRunner } from '../../src/isolation/choose-runner.ts';
 import type { EgressRecord } from '../../src/isolation/egress-proxy.ts';
 import { emptyReport, type Job, type Runner, type RunReport } from '../../src/isolation/runner.ts';
-import { makeJob } from '../fixtures/job.ts';
+import { confinement, makeJob } from '../fixtures/job.ts';
 import { isRunning } from '../fixtures/observe.ts';
 
 /** What a case may loosen or tighten; the rest is the policy that denies by default. */
@@ -42,6 +42,8 @@ const DEFAULT_DENY: Partial<Limits> = {
 };
 /** Only stops a broken control. */
 const CONTROL_MS_MAX = 30_000;
+/** From a deadline to the end of the call, on a busy machine. */
+const END_MS_MAX = 2500;
 const EXPLICIT = ['environment', 'filesystem', 'network', 'isolation.profile', 'isolation.exec'];
 
 /** Path of a hostile tool. */
@@ -92,21 +94,28 @@ export class Attempt {
     return (await this.start(target, args, policy)).report;
   }
 
+  /** What a call of this attempt is held to. */
+  confinementOf(policy: Policy): Confinement {
+    const open = confinement({ wallMs: CONTROL_MS_MAX, outputBytes: Number.POSITIVE_INFINITY });
+    return this.isUnprotected
+      ? { ...open, environment: { pass: [], set: policy.environment ?? {} } }
+      : confine(open, policy);
+  }
+
+  /** Like {@link run}, for a test that looks at the call while it runs. */
   async start(
     target: ToolTarget,
     args: unknown = {},
     policy: Policy = {},
   ): Promise<{ readonly report: Promise<RunReport>; readonly stop: () => void }> {
     const words = typeof args === 'object' && args !== null ? { token: this.token, ...args } : args;
-    const base = await makeJob(target, words, { wallMs: CONTROL_MS_MAX });
-    const confinement = this.isUnprotected
-      ? { ...base.confinement, environment: { pass: [], set: policy.environment ?? {} } }
-      : confine(base.confinement, policy);
+    const base = await makeJob(target, words);
+    const held = this.confinementOf(policy);
     const onEgress = (record: EgressRecord): void => void this.egress.push(record);
-    const remainingMs = confinement.limits.wallMs;
-    const job: Job = { ...base, confinement, remainingMs, onEgress };
+    const remainingMs = held.limits.wallMs;
+    const job: Job = { ...base, confinement: held, remainingMs, onEgress };
     const stop = (): void => base.halt({ status: 'killed', message: 'the test is over' });
-    const choice = chooseRunner([this.#runner], job.target, confinement);
+    const choice = chooseRunner([this.#runner], job.target, held);
     if ('cause' in choice && this.tier !== 'process' && this.tier !== 'thread') {
       const report = this.#checkItRan(emptyReport(refused(choice.message)));
       return { report: Promise.resolve(report), stop };
@@ -115,24 +124,25 @@ export class Attempt {
   }
 
   /** True when the call goes on after its deadline; it is stopped then. */
-  async outlivesDeadline(
+  outlivesDeadline(target: ToolTarget, args: unknown): Promise<boolean> {
+    const wallMs = 700;
+    return this.outlives(target, args, { limits: { wallMs } }, wallMs + END_MS_MAX);
+  }
+
+  /** True when a call, or a process of it, is still there after `afterMs`; it is stopped then. */
+  async outlives(
     target: ToolTarget,
-    args: unknown = {},
-    policy: Policy = {},
+    args: unknown,
+    policy: Policy,
+    afterMs: number,
   ): Promise<boolean> {
-    const wallMs = policy.limits?.wallMs ?? 700;
-    const call = await this.start(target, args, {
-      ...policy,
-      limits: { ...policy.limits, wallMs },
-    });
-    let isOver = false;
-    const over = call.report.then(() => {
-      isOver = true;
-    });
-    await Promise.race([over, delay(wallMs + 1500)]);
-    const outlived = !isOver || this.alive().length > 0;
-    call.stop();
-    await over;
+    const { report, stop } = await this.start(target, args, policy);
+    const outlived = await Promise.race([
+      report.then(() => this.alive().length > 0),
+      delay(afterMs, true),
+    ]);
+    stop();
+    await report;
     return outlived;
   }
 
@@ -154,10 +164,52 @@ export class Attempt {
       .filter((pid) => pid !== process.pid && isRunning(pid));
   }
 
+  /**
+   * Runs a tool and looks at its processes while they run.
+   *
+   * @param look - true once the effect shows in a process
+   * @throws when no process of the attack was ever seen: then nothing was tried
+   */
+  async watch(
+    target: ToolTarget,
+    args: unknown,
+    policy: Policy,
+    look: (pids: readonly number[]) => boolean,
+  ): Promise<boolean> {
+    const { report, stop } = await this.start(target, args, policy);
+    const over = report.then(
+      () => true,
+      () => true,
+    );
+    let shows = false;
+    let seen = 0;
+    while (!shows && !(await Promise.race([over, delay(25, false)]))) {
+      const pids = this.alive();
+      seen = Math.max(seen, pids.length);
+      shows = pids.length > 0 && lookAt(pids, look);
+    }
+    if (shows) stop();
+    const { end } = await report;
+    if (seen === 0 && end.status !== 'isolation-unavailable')
+      throw new Error(`nothing of the attack was seen: ${JSON.stringify(end)}`);
+    return shows;
+  }
+
   /** Ends whatever a control left. */
   clean(): void {
     for (const pid of this.alive()) process.kill(pid, 'SIGKILL');
     rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** A process that ended while it was looked at shows nothing. */
+function lookAt(pids: readonly number[], look: (pids: readonly number[]) => boolean): boolean {
+  try {
+    return look(pids);
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code ?? '';
+    if (['ENOENT', 'ESRCH', 'EACCES'].includes(code)) return false;
+    throw cause;
   }
 }
 

@@ -6,6 +6,9 @@ import type { Tier } from '../../src/call.ts';
 import { requireLayer } from '../fixtures/require-layer.ts';
 import { Attempt } from './attempt.ts';
 import { FILESYSTEM_CASES } from './cases/filesystem.ts';
+import { KERNEL_CASES } from './cases/kernel.ts';
+import { PROCESS_CASES } from './cases/processes.ts';
+import { RESOURCE_CASES } from './cases/resources.ts';
 import type { EscapeCase, Need } from './escape-case.ts';
 import { renderTable } from './escape-table.ts';
 import { probeTestHost, runnersOf } from './host-runners.ts';
@@ -15,6 +18,9 @@ import { probeTestHost, runnersOf } from './host-runners.ts';
 
 const SECTIONS: Readonly<Record<string, readonly EscapeCase[]>> = {
   Files: FILESYSTEM_CASES,
+  Processes: PROCESS_CASES,
+  Kernel: KERNEL_CASES,
+  Resources: RESOURCE_CASES,
 };
 const TABLE = fileURLToPath(new URL('../../docs/escape-table.md', import.meta.url));
 

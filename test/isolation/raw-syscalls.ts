@@ -14,7 +14,7 @@ export const noCompiler: boolean = lacks('gcc', spawnSync('gcc', ['--version']).
 const folder = mkdtempSync(join(tmpdir(), 'raw-syscalls-'));
 chmodSync(folder, 0o755);
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
-const program = join(folder, 'raw-syscalls');
+export const program: string = join(folder, 'raw-syscalls');
 if (!noCompiler) {
   const source = 'test/fixtures/tools/raw-syscalls.c';
   execFileSync('gcc', ['-static', '-O1', '-Wall', '-Werror', '-o', program, source]);

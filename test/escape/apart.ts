@@ -1,0 +1,62 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { ToolTarget } from '../../src/call.ts';
+import type { RunReport } from '../../src/isolation/runner.ts';
+import { type Attempt, type Policy, tool } from './attempt.ts';
+
+/** A supervisor that can be attacked, or killed, without harm to the test. */
+export interface Apart {
+  readonly pid: number;
+  readonly child: ChildProcess;
+  /** Settles when its runner has begun. */
+  readonly started: Promise<void>;
+  /** The report, or null when the supervisor did not live to give one. */
+  readonly report: Promise<RunReport | null>;
+}
+
+/** Where {@link startApart} puts descriptors that the supervisor holds open. */
+export const HELD_DESCRIPTOR = 30;
+
+/** Runs a call of an attempt under a supervisor of its own. */
+export function startApart(
+  on: Attempt,
+  target: ToolTarget,
+  args: Readonly<Record<string, unknown>>,
+  { policy = {}, held }: { readonly policy?: Policy; readonly held?: number } = {},
+): Apart {
+  const confinement = on.confinementOf(policy);
+  const job = {
+    tier: on.isUnprotected ? 'process' : on.tier,
+    target,
+    args: { token: on.token, ...args },
+    confinement: { ...confinement, explicit: [...confinement.explicit] },
+  };
+  const words = JSON.stringify(job, (_key, value: unknown) =>
+    value === Number.POSITIVE_INFINITY ? 'Infinity' : value,
+  );
+  const more = held === undefined ? [] : [...Array(HELD_DESCRIPTOR - 3).fill('ignore'), held];
+  const child = spawn(process.execPath, [tool('supervisor.mjs'), words], {
+    stdio: ['ignore', 'pipe', 'inherit', ...more],
+  });
+  let text = '';
+  let announce: () => void = () => {};
+  const started = new Promise<void>((resolve) => {
+    announce = resolve;
+  });
+  child.stdout?.on('data', (chunk: Buffer) => {
+    text += chunk.toString();
+    if (text.includes('started\n')) announce();
+  });
+  const report = once(child, 'close').then(() => {
+    announce();
+    const line = text.split('\n')[1] ?? '';
+    return line === '' ? null : (JSON.parse(line) as RunReport);
+  });
+  return { pid: child.pid ?? 0, child, started, report };
+}
+
+/** Ends a supervisor that a test is done with. */
+export async function endApart({ child, report }: Apart): Promise<void> {
+  child.kill('SIGKILL');
+  await report;
+}

@@ -1,0 +1,256 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Attempt, tool } from '../attempt.ts';
+import { ALL, type EscapeCase, PROCESSES, STRONG } from '../escape-case.ts';
+import { SPAWNING } from './processes.ts';
+
+const CODE = tool('run-code.mjs');
+const MB = 2 ** 20;
+/** Memory above the limit for this long was not noticed. */
+const KEPT_MS = 1500;
+
+/** A tool that goes on past its deadline. */
+function endless(
+  id: string,
+  title: string,
+  code: string,
+  claimedBy: EscapeCase['claimedBy'] = PROCESSES,
+): EscapeCase {
+  return { ids: [id], title, claimedBy, attempt: (on) => on.outlivesDeadline(CODE, { code }) };
+}
+
+const residentBytes = (pid: number): number =>
+  Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024;
+
+/** Takes much more memory than it may have, by `grow`, and waits. */
+function memoryBomb(ids: EscapeCase['ids'], title: string, grow: string): EscapeCase {
+  const code = `const all = []; while (process.memoryUsage().rss < 330e6) ${grow}
+    await new Promise((resolve) => setTimeout(resolve, 3000)); return all.length`;
+  return {
+    ids,
+    title,
+    claimedBy: PROCESSES,
+    attempt: (on) => {
+      let above = Number.POSITIVE_INFINITY;
+      // A sampled limit lets the tool have it for a moment, but not keep it.
+      return on.watch(CODE, { code }, {}, (pids) => {
+        if (!pids.some((pid) => residentBytes(pid) > 300 * MB)) return false;
+        above = Math.min(above, performance.now());
+        return performance.now() - above > KEPT_MS;
+      });
+    },
+  };
+}
+
+/** Bytes of all files in the working folder of a tool. */
+function bytesInScratch(pid: number): number {
+  const folder = `/proc/${pid}/cwd`;
+  return readdirSync(folder)
+    .map((name) => statSync(join(folder, name)).blocks * 512)
+    .reduce((sum, size) => sum + size, 0);
+}
+
+const fill = (files: number, megabytes: number): string => `
+  const text = Buffer.alloc(${megabytes} * 2 ** 20, 1);
+  for (let n = 0; n < ${files}; n += 1) try { fs.writeFileSync('file' + n, text) } catch {}
+  await new Promise((resolve) => setTimeout(resolve, 700));`;
+
+/** Exits before it gave a result; a naive supervisor takes exit code 0 for success. */
+function exitsEarly(
+  id: string,
+  title: string,
+  code: string,
+  claimedBy: EscapeCase['claimedBy'],
+): EscapeCase {
+  return {
+    ids: [id],
+    title,
+    claimedBy,
+    attempt: async (on) => {
+      if (on.isUnprotected) return spawnSync(process.execPath, ['-e', code]).status === 0;
+      const { end } = await on.run(CODE, { code: `await ${code}` });
+      return end.status === 'ok';
+    },
+  };
+}
+
+/** At a tier, the tool itself awaits it. */
+const UNSETTLED =
+  '(async () => { setTimeout(() => {}, 1e9).unref(); await new Promise(() => {}) })()';
+
+export const RESOURCE_CASES: readonly EscapeCase[] = [
+  endless('res-01', 'loops for ever', 'for (;;);', ALL),
+  endless(
+    'res-02',
+    'loops in microtasks',
+    '(function f() { Promise.resolve().then(f) })(); await new Promise(() => {})',
+    ALL,
+  ),
+  endless(
+    'res-03',
+    'starves the event loop by nextTick',
+    '(function f() { process.nextTick(f) })(); await new Promise(() => {})',
+    ALL,
+  ),
+  endless(
+    'res-05',
+    'waits for an atomic for ever',
+    'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)',
+    ALL,
+  ),
+  endless(
+    'res-14',
+    'drips output past its deadline',
+    'setInterval(() => console.log(1), 50); await new Promise(() => {})',
+  ),
+  endless('res-18', 'sleeps for ever', 'await new Promise(() => setInterval(() => {}, 1e6))'),
+  memoryBomb(
+    ['res-06'],
+    'fills its JavaScript heap',
+    'for (let n = 0; n < 1e5; n += 1) all.push({ n });',
+  ),
+  memoryBomb(['res-07'], 'takes memory outside its heap', 'all.push(Buffer.alloc(8e6, 1));'),
+  {
+    ids: ['H-child'],
+    title: 'takes memory in a child, and goes on when the child is killed',
+    claimedBy: STRONG,
+    mayRefuse: true,
+    attempt: (on) => {
+      const script = `const all = []; while (process.memoryUsage().rss < 330e6) all.push(Buffer.alloc(8e6, 1)); setTimeout(() => {}, 1500)`;
+      const code = `child_process.spawnSync(process.execPath, ['-e', a.script, a.token]);`;
+      const execute = ['/usr/bin', '/usr/lib', process.execPath];
+      return on.watch(CODE, { code, script }, { ...SPAWNING, filesystem: { execute } }, (pids) =>
+        pids.some((pid) => residentBytes(pid) > 300 * MB),
+      );
+    },
+  },
+  {
+    ids: ['res-09'],
+    title: 'fills the shared memory of the host',
+    claimedBy: STRONG,
+    attempt: async (on) => {
+      const file = `/dev/shm/${on.token}`;
+      await on.run(CODE, {
+        code: 'try { fs.writeFileSync(a.file, Buffer.alloc(2e6)) } catch {}',
+        file,
+      });
+      const made = existsSync(file);
+      rmSync(file, { force: true });
+      return made;
+    },
+  },
+  {
+    ids: ['res-10'],
+    title: 'writes a file larger than it may',
+    claimedBy: STRONG,
+    attempt: (on) =>
+      on.watch(CODE, { code: fill(1, 12) }, {}, (pids) =>
+        pids.some((pid) => bytesInScratch(pid) > 8 * MB),
+      ),
+  },
+  {
+    ids: ['res-10-sum'],
+    title: 'fills the disk with many files',
+    claimedBy: ['isolated'],
+    needsNamespace: true,
+    attempt: (on) =>
+      on.watch(CODE, { code: fill(8, 4) }, {}, (pids) =>
+        pids.some((pid) => bytesInScratch(pid) > 16 * MB),
+      ),
+  },
+  {
+    ids: ['res-13'],
+    title: 'floods its output',
+    claimedBy: PROCESSES,
+    attempt: async (on) => {
+      const code = `for (let n = 0; n < 200; n += 1) fs.writeSync(1, 'x'.repeat(65536))`;
+      const { outputBytes } = await on.run(CODE, { code });
+      return outputBytes > 4 * MB;
+    },
+  },
+  exitsEarly('res-15', 'ends with its promise unsettled', UNSETTLED, PROCESSES),
+  exitsEarly('node-09', 'exits before its result', 'process.exit(0)', ALL),
+  {
+    ids: ['res-16'],
+    title: 'gives its result and goes on',
+    claimedBy: PROCESSES,
+    attempt: async (on) => {
+      const code = `setTimeout(() => { for (;;); }, 0); return 1`;
+      if (on.isUnprotected) return goesOn(on);
+      await on.run(CODE, { code });
+      await delay(100);
+      return on.alive().length > 0;
+    },
+  },
+  {
+    ids: ['res-17'],
+    title: 'burns CPU time in many threads',
+    claimedBy: PROCESSES,
+    attempt: (on) => {
+      const code = `for (let n = 0; n < 4; n += 1) new worker_threads.Worker('for (;;);', { eval: true });
+        await new Promise(() => {})`;
+      return on.outlives(CODE, { code }, { limits: { cpuMs: 400, wallMs: 20_000 } }, 5000);
+    },
+  },
+  {
+    ids: ['proc-10'],
+    title: 'starts processes without end',
+    claimedBy: STRONG,
+    mayRefuse: true,
+    attempt: (on) => {
+      const code = `for (let n = 0; n < 160; n += 1) {
+          child_process.spawn('/usr/bin/sleep', ['20'], { argv0: a.token, stdio: 'ignore' }).on('error', () => {});
+          if (n % 8 === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+        }
+        await new Promise((resolve) => setTimeout(resolve, 1500));`;
+      return on.watch(
+        CODE,
+        { code },
+        { ...SPAWNING, limits: { processesMax: 20 } },
+        (pids) => pids.length > 120,
+      );
+    },
+  },
+  {
+    ids: ['fs-21'],
+    title: 'leaves a pipe where a result would be looked for',
+    claimedBy: STRONG,
+    mayRefuse: true,
+    attempt: async (on) => {
+      const code = `child_process.spawnSync('/usr/bin/mkfifo', ['result.json', 'stdout'])`;
+      if (!on.isUnprotected)
+        return on.outlives(CODE, { code }, { ...SPAWNING, limits: { wallMs: 60_000 } }, 20_000);
+      // What reads every file of a folder waits for ever.
+      spawnSync('mkfifo', [on.path('result.json')]);
+      return spawnSync('cat', [on.path('result.json')], { timeout: 500 }).signal !== null;
+    },
+  },
+  {
+    ids: ['res-20'],
+    title: 'runs on after the kill switch',
+    claimedBy: ALL,
+    attempt: async (on) => {
+      const code = `process.on('SIGTERM', () => {}); await new Promise(() => setInterval(() => {}, 1e6))`;
+      const calls = await Promise.all(Array.from({ length: 5 }, () => on.start(CODE, { code })));
+      await delay(500);
+      const all = Promise.all(calls.map(({ report }) => report));
+      // The control has no switch.
+      if (!on.isUnprotected) for (const { stop } of calls) stop();
+      const outlived = await Promise.race([all.then(() => false), delay(8000, true)]);
+      for (const { stop } of calls) stop();
+      await all;
+      return outlived || on.alive().length > 0;
+    },
+  },
+];
+
+/** A child that is not watched after it has answered. */
+async function goesOn(on: Attempt): Promise<boolean> {
+  const child = spawn(process.execPath, ['-e', 'console.log(1); for (;;);', on.token]);
+  await once(child.stdout, 'data');
+  await delay(100);
+  return on.alive().length > 0;
+}
