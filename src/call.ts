@@ -23,6 +23,8 @@ export interface CallContext {
   readonly agent?: string;
   readonly session?: string;
   readonly tenant?: string;
+  /** What the caller knows the call to cost, US dollars >= 0; the policy's `cost` is the floor. */
+  readonly costUsd?: number;
 }
 
 /** One request to run a tool, after its arguments were frozen into JSON. */

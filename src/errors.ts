@@ -22,13 +22,22 @@ export const ERROR_CODES = {
   // Decisions.
   ENF_DENIED_TOOL: 'the tool is in `denied_tools`',
   ENF_DENIED_NOT_ALLOWED: 'the tool is not in `allowed_tools`',
+  ENF_DENIED_TARGET: 'the code under the tool name is not the code that the policy pins',
+  ENF_DENIED_INPUT: 'the arguments do not fit the `input_schema` of the tool',
+  ENF_DENIED_CONDITION: 'a condition of the policy does not hold',
+  ENF_DENIED_SEQUENCE: 'a sequence rule forbids the call after what the session did, or did not do',
+  ENF_DENIED_CONTENT: 'an argument contains what a content rule blocks',
+  ENF_DENIED_NETWORK: 'an argument names an address that the network rules do not allow',
+  ENF_DENIED_RULE: 'a custom rule denies the call',
+  ENF_DENIED_OUTPUT: 'the result contains what an output rule blocks; it is withheld',
   ENF_DENIED_CONCURRENCY: 'as many calls as `max_concurrent_calls` are already running',
   ENF_DENIED_KILL_SWITCH: 'the kill switch is tripped; no call starts until it is reset',
   ENF_DENIED_RATE: 'a rate limit or a sum within a window would be exceeded',
   ENF_DENIED_BUDGET: 'the budget of `max_cost_usd` does not cover the call',
   ENF_DENIED_RULE_FAILED: 'a rule could not be evaluated; a rule that fails denies',
 
-  // The kill switch.
+  // Shared state of rates, budgets and slots; the kill switch.
+  ENF_STATE_STORE: 'the state folder cannot be locked, read or written; no call is admitted',
   ENF_KILL_FILE: 'the kill file cannot be removed; the kill switch stays tripped',
 
   // Limits enforced from outside while the tool ran.

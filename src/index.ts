@@ -1,11 +1,33 @@
 export {
+  type AuditBackend,
   type AuditReceipt,
   type AuditTrail,
+  callbackBackend,
+  callbackWitness,
+  checkConsistencyProof,
+  checkEntryProof,
+  type ExportedEntry,
+  exportedEntryJsonSchema,
+  exportTrail,
+  fileWitness,
+  generateKey,
+  jsonlBackend,
+  multiBackend,
+  nullBackend,
   openTrail,
+  type PythonEntry,
+  proveConsistency,
+  proveEntry,
+  readTrail,
+  recoverTrail,
+  type Signer,
+  type StoredEntry,
+  saltedDigest,
   type TrailOptions,
   type VerifyOptions,
   type VerifyReport,
   verifyTrail,
+  type Witness,
 } from './audit/index.ts';
 export type {
   CallContext,
@@ -31,6 +53,8 @@ export {
   type EnforceOptions,
   type Enforcer,
   type EnforcerOptions,
+  type ExplainOptions,
+  type Explanation,
   enforce,
   type RunIsolatedOptions,
   type RunOptions,
@@ -52,8 +76,23 @@ export {
   ToolError,
   WorkerError,
 } from './errors.ts';
-export type { Trust } from './isolation/index.ts';
-export { type LoadPolicyOptions, loadPolicy, type Policy } from './policy/index.ts';
+export {
+  type CompiledPolicy,
+  type CustomRule,
+  compilePolicy,
+  type DryRunCall,
+  type DryRunOptions,
+  type DryRunResult,
+  dryRun,
+} from './gate/index.ts';
+export { describeHost, type LayerSupport, type Trust } from './isolation/index.ts';
+export {
+  type LoadPolicyOptions,
+  loadPolicy,
+  mergePolicies,
+  type Policy,
+  policyJsonSchema,
+} from './policy/index.ts';
 export {
   createRedactor,
   detect,
@@ -67,6 +106,7 @@ export {
 } from './redaction/index.ts';
 export { loadSettings, type Settings, type SettingsSources } from './settings.ts';
 export {
+  fileStore,
   type KillSwitch,
   memoryStore,
   type StateStore,

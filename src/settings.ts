@@ -11,8 +11,18 @@ export interface Settings {
   readonly auditPath: string;
   readonly auditEnabled: boolean;
   readonly auditDurability: 'queue' | 'os' | 'disk';
+  /** File of the key that signs the trail; null: keyless. */
+  readonly auditKey: string | null;
+  /** A segment of this size is followed by a new one; null: never. */
+  readonly auditRotateBytes: number | null;
+  /** Segments closed longer ago than this are removed; null: never. */
+  readonly auditRetainMs: number | null;
+  /** Closed segments are compressed. */
+  readonly auditCompress: boolean;
   /** The kill switch file and shared counters; null: this process alone. */
   readonly stateDir: string | null;
+  /** The operator's floor under every policy; null: none. */
+  readonly basePolicy: string | null;
   readonly logLevel: LogLevel;
 }
 
@@ -30,11 +40,19 @@ const flag = z
   .union([z.boolean(), z.enum(['1', '0', 'true', 'false'])])
   .transform((value) => value === true || value === '1' || value === 'true');
 
+/** Environment variables are text. */
+const positive = z.coerce.number().positive().max(1e9);
+
 const settingsSchema = z.strictObject({
   audit_path: z.string().min(1).optional(),
   audit_enabled: flag.optional(),
   audit_durability: z.enum(['queue', 'os', 'disk']).optional(),
+  audit_key: z.string().min(1).optional(),
+  audit_rotate_mb: positive.optional(),
+  audit_retain_days: positive.optional(),
+  audit_compress: flag.optional(),
   state_dir: z.string().min(1).optional(),
+  base_policy: z.string().min(1).optional(),
   log_level: z.enum(LOG_LEVELS).optional(),
 });
 
@@ -42,9 +60,19 @@ const completeSettings = z.strictObject({
   auditPath: z.string().min(1),
   auditEnabled: z.boolean(),
   auditDurability: z.enum(['queue', 'os', 'disk']),
+  auditKey: z.string().min(1).nullable(),
+  auditRotateBytes: z.number().positive().nullable(),
+  auditRetainMs: z.number().positive().nullable(),
+  auditCompress: z.boolean(),
   stateDir: z.string().min(1).nullable(),
+  basePolicy: z.string().min(1).nullable(),
   logLevel: z.enum(LOG_LEVELS),
 });
+
+const PATH_SETTINGS = ['audit_path', 'audit_key', 'state_dir', 'base_policy'] as const;
+/** Holds for every user of a machine whose administrator put it there. */
+const SYSTEM_BASE_POLICY = '/etc/enforcecore/base.yaml';
+const MS_PER_DAY = 24 * 3600 * 1000;
 
 /**
  * Holds settings that a program made by itself to their shape: half of them would mean that audit is
@@ -68,6 +96,8 @@ export interface SettingsSources {
   readonly cwd: string;
   /** Must exist. Default: `enforcecore.config.yaml` in `cwd`, if it is there. */
   readonly configFile?: string | undefined;
+  /** Use the user's state folder where no other is set, so that command lines share limits. */
+  readonly sharesState?: boolean;
 }
 
 /**
@@ -83,12 +113,36 @@ export async function loadSettings(sources: SettingsSources): Promise<Settings> 
     auditPath: written.audit_path ?? join(stateHome(sources.env), 'enforcecore', 'audit'),
     auditEnabled: written.audit_enabled ?? true,
     auditDurability: written.audit_durability ?? 'os',
-    stateDir: written.state_dir ?? null,
+    auditKey: written.audit_key ?? null,
+    auditRotateBytes: scaled(written.audit_rotate_mb, 2 ** 20),
+    auditRetainMs: scaled(written.audit_retain_days, MS_PER_DAY),
+    auditCompress: written.audit_compress ?? true,
+    stateDir: written.state_dir ?? (sources.sharesState === true ? sharedState(sources.env) : null),
+    basePolicy: written.base_policy ?? (await systemBasePolicy()),
     logLevel: written.log_level ?? 'silent',
   };
 }
 
-/** @see XDG Base Directory Specification: state that persists, but is not worth a backup */
+function scaled(value: number | undefined, factor: number): number | null {
+  return value === undefined ? null : value * factor;
+}
+
+/** Only a file of root's that nobody else may write is the administrator's word. */
+async function systemBasePolicy(): Promise<string | null> {
+  const facts = await stat(SYSTEM_BASE_POLICY).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT' || cause.code === 'ENOTDIR') return null;
+    throw invalid(`\`${SYSTEM_BASE_POLICY}\` cannot be looked at (${cause.code})`, cause);
+  });
+  if (facts === null) return null;
+  if (facts.isFile() && facts.uid === 0 && (facts.mode & 0o022) === 0) return SYSTEM_BASE_POLICY;
+  throw invalid(`\`${SYSTEM_BASE_POLICY}\` must be a file of root that nobody else may write`);
+}
+
+function sharedState(env: SettingsSources['env']): string {
+  return join(stateHome(env), 'enforcecore', 'state');
+}
+
+/** Folder of the user's state: `$XDG_STATE_HOME`, or its default. @see XDG Base Directory Specification */
 function stateHome(env: SettingsSources['env']): string {
   const given = env['XDG_STATE_HOME'];
   return given?.startsWith('/') ? given : join(homedir(), '.local', 'state');
@@ -142,12 +196,11 @@ function parseYaml(text: string, path: string): unknown {
 function parse(values: unknown, folder: string, nameOf: (key: string) => string): Written {
   const parsed = settingsSchema.safeParse(values);
   if (!parsed.success) throw badSettings(parsed.error, nameOf);
-  const { audit_path: auditPath, state_dir: stateDir, ...rest } = parsed.data;
-  return {
-    ...rest,
-    ...(auditPath === undefined ? {} : { audit_path: resolve(folder, auditPath) }),
-    ...(stateDir === undefined ? {} : { state_dir: resolve(folder, stateDir) }),
-  };
+  const paths = PATH_SETTINGS.flatMap((name) => {
+    const path = parsed.data[name];
+    return path === undefined ? [] : [[name, resolve(folder, path)] as const];
+  });
+  return { ...parsed.data, ...Object.fromEntries(paths) };
 }
 
 function badSettings(error: z.ZodError, nameOf: (key: string) => string): EnforceError {

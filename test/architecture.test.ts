@@ -58,7 +58,8 @@ const PURE_PACKAGES = [
   'libphonenumber-js',
 ];
 
-const IMPORT = /(?:from|import)\s*\(?\s*['"]([^'"]+)['"]/g;
+/** Not the word `'from'` itself, which is a keyword of SQL too. */
+const IMPORT = /(?<!['"])(?:from|import)\s*\(?\s*['"]([^'"]+)['"]/g;
 const partOf = (file: string) =>
   file === 'worker/protocol.ts'
     ? 'worker/protocol'

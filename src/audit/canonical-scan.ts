@@ -1,7 +1,7 @@
-import { isUtf8 } from 'node:buffer';
-
 /** Objects and arrays inside each other, the entry itself included. */
 export const ENTRY_DEPTH_MAX = 32;
+/** Members of an entry; every entry type has fewer. */
+const MEMBERS_MAX = 64;
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -15,187 +15,229 @@ const MINUS = 0x2d;
 const ZERO = 0x30;
 const NINE = 0x39;
 const SPACE = 0x20;
+const FIRST_NON_ASCII = 0x80;
 /** Integers of up to 15 digits are exact doubles, and written as they are. */
 const EXACT_DIGITS = 15;
 /** Escapes of RFC 8785 section 3.2.2.2 other than `\u00xx`: `\" \\ \b \f \n \r \t`. */
 const SHORT_ESCAPES: ReadonlySet<number> = new Set(Buffer.from('"\\bfnrt'));
 /** Control characters that have a short escape and may not use the long one. */
 const SHORT_CONTROLS: ReadonlySet<number> = new Set([8, 9, 10, 12, 13]);
-const LITERALS = ['true', 'false', 'null'].map((word) => Buffer.from(word));
+const LONG_ESCAPE = /^\\u00[01][0-9a-f]$/;
+const TRUE = Buffer.from('true');
+const FALSE = Buffer.from('false');
+const NULL = Buffer.from('null');
+/** What a scan returns instead of the offset behind what it scanned. */
+const FAILED = -1;
 
-/** Where one member of the entry stands: `name` without its quotes, `value` with everything. */
-export interface MemberSpan {
-  readonly nameStart: number;
-  readonly nameEnd: number;
-  readonly valueStart: number;
-  readonly valueEnd: number;
+/** Where the members of an entry stand, four offsets each; filled by {@link scanMembers}. */
+export class MemberSpans {
+  readonly #offsets = new Int32Array(4 * MEMBERS_MAX);
+  #count = 0;
+
+  get count(): number {
+    return this.#count;
+  }
+
+  clear(): void {
+    this.#count = 0;
+  }
+
+  /** @returns false when there is no room */
+  add(nameStart: number, nameEnd: number, valueStart: number, valueEnd: number): boolean {
+    if (this.#count === MEMBERS_MAX) return false;
+    const at = 4 * this.#count;
+    this.#offsets[at] = nameStart;
+    this.#offsets[at + 1] = nameEnd;
+    this.#offsets[at + 2] = valueStart;
+    this.#offsets[at + 3] = valueEnd;
+    this.#count += 1;
+    return true;
+  }
+
+  /** Behind the opening quote of the name. */
+  nameStart(index: number): number {
+    return this.#offsets[4 * index] as number;
+  }
+
+  /** At the closing quote of the name. */
+  nameEnd(index: number): number {
+    return this.#offsets[4 * index + 1] as number;
+  }
+
+  valueStart(index: number): number {
+    return this.#offsets[4 * index + 2] as number;
+  }
+
+  valueEnd(index: number): number {
+    return this.#offsets[4 * index + 3] as number;
+  }
 }
 
 /**
- * Checks that bytes are the members of one RFC 8785 object, and says where its members are.
+ * Checks that bytes are the members of one RFC 8785 object, and finds them.
  *
  * It reads the bytes once and builds no values, which costs less than `JSON.parse` and, unlike it,
- * sees key order, duplicate keys, white space, escapes and number forms. The object may lack its
- * closing brace: in a sealed line the chain link stands there.
+ * sees key order, duplicate keys, white space, escapes and number forms. The object has no closing
+ * brace: in a sealed line the chain link stands there.
  *
- * @param bytes - UNTRUSTED
+ * @param bytes - UNTRUSTED, but checked to be UTF-8
  * @param start - of the opening brace
  * @param end - behind the last member
- * @returns the members in order, or null when the bytes are not canonical
+ * @param spans - gets the members
+ * @returns false when the bytes are not canonical, or have more than {@link MEMBERS_MAX} members
  */
-export function scanMembers(bytes: Buffer, start: number, end: number): MemberSpan[] | null {
-  if (bytes[start] !== OPEN_OBJECT || !isUtf8(bytes.subarray(start, end))) return null;
-  const scan: Scan = { bytes, end, at: start + 1 };
-  const members: MemberSpan[] = [];
-  do {
-    const member = scanMember(scan, members.at(-1), 1);
-    if (member === null) return null;
-    members.push(member);
-  } while (take(scan, COMMA));
-  return scan.at === end ? members : null;
+export function scanMembers(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  spans: MemberSpans,
+): boolean {
+  spans.clear();
+  if (bytes[start] !== OPEN_OBJECT) return false;
+  const at = scanMemberList(bytes, start + 1, end, 1, spans);
+  return at === end;
 }
 
-/** One pass over one line; `at` is the only thing that changes. */
-interface Scan {
-  readonly bytes: Buffer;
-  readonly end: number;
-  at: number;
-}
-
-function take(scan: Scan, byte: number): boolean {
-  if (scan.at >= scan.end || scan.bytes[scan.at] !== byte) return false;
-  scan.at += 1;
-  return true;
-}
-
-function scanMember(
-  scan: Scan,
-  previous: MemberSpan | undefined,
+/** Members, separated by commas, with ascending names; returns the offset behind the last. */
+function scanMemberList(
+  bytes: Buffer,
+  start: number,
+  end: number,
   depth: number,
-): MemberSpan | null {
-  const nameStart = scan.at + 1;
-  if (!scanString(scan)) return null;
-  const nameEnd = scan.at - 1;
-  if (previous && !isAscending(scan.bytes, previous, nameStart, nameEnd)) return null;
-  if (!take(scan, COLON)) return null;
-  const valueStart = scan.at;
-  return scanValue(scan, depth) ? { nameStart, nameEnd, valueStart, valueEnd: scan.at } : null;
+  spans: MemberSpans | null,
+): number {
+  let previousStart = FAILED;
+  let previousEnd = FAILED;
+  for (let at = start; ; at += 1) {
+    const nameStart = at + 1;
+    at = scanString(bytes, at, end);
+    if (at === FAILED || at >= end || bytes[at] !== COLON) return FAILED;
+    const nameEnd = at - 1;
+    const isOrdered =
+      previousStart === FAILED ||
+      isAscending(bytes, previousStart, previousEnd, nameStart, nameEnd);
+    if (!isOrdered) return FAILED;
+    const valueStart = at + 1;
+    at = scanValue(bytes, valueStart, end, depth);
+    if (at === FAILED) return FAILED;
+    if (spans !== null && !spans.add(nameStart, nameEnd, valueStart, at)) return FAILED;
+    if (at >= end || bytes[at] !== COMMA) return at;
+    previousStart = nameStart;
+    previousEnd = nameEnd;
+  }
 }
 
 /** INVARIANT: recursion is bounded by ENTRY_DEPTH_MAX. */
-function scanValue(scan: Scan, depth: number): boolean {
-  const first = scan.at < scan.end ? scan.bytes[scan.at] : undefined;
-  if (first === QUOTE) return scanString(scan);
-  if (first === OPEN_OBJECT) return depth < ENTRY_DEPTH_MAX && scanObject(scan, depth + 1);
-  if (first === OPEN_ARRAY) return depth < ENTRY_DEPTH_MAX && scanArray(scan, depth + 1);
-  if (first === MINUS || (first !== undefined && first >= ZERO && first <= NINE)) {
-    return scanNumber(scan);
+function scanValue(bytes: Buffer, at: number, end: number, depth: number): number {
+  if (at >= end) return FAILED;
+  const first = bytes[at] as number;
+  if (first === QUOTE) return scanString(bytes, at, end);
+  if (first === MINUS || (first >= ZERO && first <= NINE)) return scanNumber(bytes, at, end);
+  if (first === OPEN_OBJECT || first === OPEN_ARRAY) {
+    if (depth >= ENTRY_DEPTH_MAX) return FAILED;
+    return first === OPEN_OBJECT
+      ? scanObject(bytes, at, end, depth + 1)
+      : scanArray(bytes, at, end, depth + 1);
   }
-  return LITERALS.some((word) => scanLiteral(scan, word));
+  if (hasBytes(bytes, at, end, TRUE)) return at + TRUE.length;
+  if (hasBytes(bytes, at, end, FALSE)) return at + FALSE.length;
+  return hasBytes(bytes, at, end, NULL) ? at + NULL.length : FAILED;
 }
 
-function scanObject(scan: Scan, depth: number): boolean {
-  scan.at += 1;
-  if (take(scan, CLOSE_OBJECT)) return true;
-  let previous: MemberSpan | undefined;
-  do {
-    const member = scanMember(scan, previous, depth);
-    if (member === null) return false;
-    previous = member;
-  } while (take(scan, COMMA));
-  return take(scan, CLOSE_OBJECT);
+function scanObject(bytes: Buffer, start: number, end: number, depth: number): number {
+  if (start + 1 < end && bytes[start + 1] === CLOSE_OBJECT) return start + 2;
+  const at = scanMemberList(bytes, start + 1, end, depth, null);
+  return at !== FAILED && at < end && bytes[at] === CLOSE_OBJECT ? at + 1 : FAILED;
 }
 
-function scanArray(scan: Scan, depth: number): boolean {
-  scan.at += 1;
-  if (take(scan, CLOSE_ARRAY)) return true;
-  do {
-    if (!scanValue(scan, depth)) return false;
-  } while (take(scan, COMMA));
-  return take(scan, CLOSE_ARRAY);
+function scanArray(bytes: Buffer, start: number, end: number, depth: number): number {
+  if (start + 1 < end && bytes[start + 1] === CLOSE_ARRAY) return start + 2;
+  for (let at = start + 1; ; at += 1) {
+    at = scanValue(bytes, at, end, depth);
+    if (at === FAILED || at >= end) return FAILED;
+    if (bytes[at] === CLOSE_ARRAY) return at + 1;
+    if (bytes[at] !== COMMA) return FAILED;
+  }
 }
 
-function scanString(scan: Scan): boolean {
-  const { bytes, end } = scan;
-  if (!take(scan, QUOTE)) return false;
-  let at = scan.at;
-  while (at < end) {
+function scanString(bytes: Buffer, start: number, end: number): number {
+  if (start >= end || bytes[start] !== QUOTE) return FAILED;
+  for (let at = start + 1; at < end; at += 1) {
     const byte = bytes[at] as number;
-    if (byte === QUOTE) {
-      scan.at = at + 1;
-      return true;
-    }
-    if (byte < SPACE) return false;
+    if (byte === QUOTE) return at + 1;
+    if (byte < SPACE) return FAILED;
     if (byte === BACKSLASH) {
       const length = escapeLength(bytes, at);
-      if (length === 0) return false;
-      at += length;
-    } else at += 1;
+      if (length === 0) return FAILED;
+      at += length - 1;
+    }
   }
-  return false;
+  return FAILED;
 }
 
 /** Length of a canonical escape at `at`, or 0. */
 function escapeLength(bytes: Buffer, at: number): number {
   if (SHORT_ESCAPES.has(bytes[at + 1] ?? 0)) return 2;
   const text = bytes.toString('latin1', at, at + 6);
-  if (!/^\\u00[01][0-9a-f]$/.test(text)) return 0;
+  if (!LONG_ESCAPE.test(text)) return 0;
   return SHORT_CONTROLS.has(Number.parseInt(text.slice(2), 16)) ? 0 : 6;
 }
 
 /** RFC 8785 section 3.2.2.3: a number is written as ECMAScript writes it. */
-function scanNumber(scan: Scan): boolean {
-  const start = scan.at;
-  while (scan.at < scan.end && isNumberByte(scan.bytes[scan.at] as number)) scan.at += 1;
-  const length = scan.at - start;
-  const isPlain = scan.bytes[start] !== MINUS && (scan.bytes[start] !== ZERO || length === 1);
-  if (isPlain && length <= EXACT_DIGITS && isDigits(scan.bytes, start, scan.at)) return true;
-  const text = scan.bytes.toString('latin1', start, scan.at);
-  const number = Number(text);
-  return Number.isFinite(number) && String(number) === text;
-}
-
-function isNumberByte(byte: number): boolean {
-  // 0-9 + - . e E
-  return (
-    (byte >= ZERO && byte <= NINE) ||
-    byte === 0x2b ||
-    byte === MINUS ||
-    byte === 0x2e ||
-    byte === 0x65 ||
-    byte === 0x45
-  );
-}
-
-function isDigits(bytes: Buffer, start: number, end: number): boolean {
-  for (let at = start; at < end; at += 1) {
+function scanNumber(bytes: Buffer, start: number, end: number): number {
+  let at = start;
+  let isDigits = true;
+  for (; at < end; at += 1) {
     const byte = bytes[at] as number;
-    if (byte < ZERO || byte > NINE) return false;
+    if (byte >= ZERO && byte <= NINE) continue;
+    if (!isNumberSign(byte)) break;
+    isDigits = false;
+  }
+  const length = at - start;
+  if (isDigits && length <= EXACT_DIGITS && (bytes[start] !== ZERO || length === 1)) return at;
+  const text = bytes.toString('latin1', start, at);
+  const number = Number(text);
+  return Number.isFinite(number) && String(number) === text ? at : FAILED;
+}
+
+/** `+ - . e E` */
+const isNumberSign = (byte: number): boolean =>
+  byte === 0x2b || byte === MINUS || byte === 0x2e || byte === 0x65 || byte === 0x45;
+
+/**
+ * True when `word` stands at `at`. A loop: for a few bytes `Buffer.compare` costs three times more.
+ */
+export function hasBytes(bytes: Buffer, at: number, end: number, word: Buffer): boolean {
+  if (at + word.length > end) return false;
+  for (let index = 0; index < word.length; index += 1) {
+    if (bytes[at + index] !== word[index]) return false;
   }
   return true;
 }
 
-function scanLiteral(scan: Scan, word: Buffer): boolean {
-  const after = scan.at + word.length;
-  if (after > scan.end || word.compare(scan.bytes, scan.at, after) !== 0) return false;
-  scan.at = after;
-  return true;
-}
-
-/** Keys ascend strictly, so a duplicate is out of order too. */
-function isAscending(bytes: Buffer, previous: MemberSpan, start: number, end: number): boolean {
-  let left = previous.nameStart;
-  let right = start;
-  for (; left < previous.nameEnd && right < end; left += 1, right += 1) {
-    const a = bytes[left] as number;
-    const b = bytes[right] as number;
-    // Escapes and bytes above ASCII sort by the UTF-16 code units that they stand for.
-    if (a >= 0x80 || b >= 0x80 || a === BACKSLASH || b === BACKSLASH) break;
-    if (a !== b) return a < b;
+/** Names ascend strictly, so a duplicate is out of order too. */
+function isAscending(
+  bytes: Buffer,
+  leftStart: number,
+  leftEnd: number,
+  rightStart: number,
+  rightEnd: number,
+): boolean {
+  const length = Math.min(leftEnd - leftStart, rightEnd - rightStart);
+  for (let index = 0; index < length; index += 1) {
+    const left = bytes[leftStart + index] as number;
+    const right = bytes[rightStart + index] as number;
+    if (!isPlain(left) || !isPlain(right)) {
+      return decodeName(bytes, leftStart, leftEnd) < decodeName(bytes, rightStart, rightEnd);
+    }
+    if (left !== right) return left < right;
   }
-  return decodeKey(bytes, previous.nameStart, previous.nameEnd) < decodeKey(bytes, start, end);
+  return leftEnd - leftStart < rightEnd - rightStart;
 }
 
-function decodeKey(bytes: Buffer, start: number, end: number): string {
+/** Escapes and what is not ASCII sort by the UTF-16 code units that they stand for. */
+const isPlain = (byte: number): boolean => byte < FIRST_NON_ASCII && byte !== BACKSLASH;
+
+function decodeName(bytes: Buffer, start: number, end: number): string {
   return JSON.parse(bytes.toString('utf8', start - 1, end + 1)) as string;
 }

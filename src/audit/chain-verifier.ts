@@ -1,11 +1,19 @@
+import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
-import { checkEntry } from './entry-check.ts';
+import { EntryCheck, type EntryFacts } from './entry-check.ts';
 import { EntryIds } from './entry-ids.ts';
 import type { Line, ReadResult } from './line-reader.ts';
 import { Frontier } from './merkle-tree.ts';
 import type { Findings } from './problem.ts';
 import type { RootWatch } from './root-watch.ts';
-import { GENESIS_HASH, hashStoredLine, splitLine } from './sealed-line.ts';
+import {
+  claimsHash,
+  findBodyEnd,
+  GENESIS_HASH,
+  hashStoredLine,
+  isLinkedTo,
+  splitLine,
+} from './sealed-line.ts';
 import type { SegmentFile } from './segment-files.ts';
 import { parseSegmentHeader, type SegmentHeader } from './segment-header.ts';
 
@@ -31,6 +39,7 @@ export class ChainVerifier {
   readonly retentions: RetentionFact[] = [];
   readonly #findings: Findings;
   readonly #watch: RootWatch;
+  readonly #check: EntryCheck;
   readonly #ids = new EntryIds();
   #tree: Frontier = Frontier.empty();
   #firstSegment: number | null = null;
@@ -46,6 +55,7 @@ export class ChainVerifier {
   /** What comes before the next header is not known: it is the first, or segments are missing. */
   #isGap = true;
   #hasHeader = false;
+  #isUtf8 = true;
   /** Bytes behind the last line of the segment before; its successor may account for them. */
   #torn: {
     readonly bytes: number;
@@ -55,6 +65,7 @@ export class ChainVerifier {
 
   constructor(findings: Findings, watch: RootWatch) {
     this.#findings = findings;
+    this.#check = new EntryCheck(findings);
     this.#watch = watch;
   }
 
@@ -117,7 +128,17 @@ export class ChainVerifier {
     }
   }
 
-  visit(line: Line): void {
+  /** Takes the lines of a batch, which share a buffer. */
+  visit(lines: readonly Line[]): void {
+    const [first] = lines;
+    const last = lines.at(-1);
+    if (first === undefined || last === undefined) return;
+    // One check for all of them costs less than one for each.
+    this.#isUtf8 = isUtf8(first.bytes.subarray(first.start, last.end));
+    for (const line of lines) this.#visit(line);
+  }
+
+  #visit(line: Line): void {
     this.#at(this.#segment?.name ?? null, line.number);
     if (!line.isWhole) {
       this.#visitTorn(line);
@@ -155,31 +176,33 @@ export class ChainVerifier {
   }
 
   #visitLine(bytes: Buffer, start: number, end: number): void {
-    const parts = splitLine(bytes, start, end);
-    if (parts === null) {
+    const bodyEnd = findBodyEnd(bytes, start, end);
+    if (bodyEnd === -1) {
       this.#findings.problem('malformed_line', 'the line lacks its chain link and hash');
       return;
     }
     const entryHash = hashStoredLine(bytes, start, end);
     if (!this.#hasHeader) this.#visitFirst(bytes.toString('utf8', start, end));
-    this.#checkLink(parts.previousHash);
-    if (entryHash !== parts.entryHash) {
+    this.#checkLink(bytes, bodyEnd);
+    this.#checkBody(bytes, start, bodyEnd);
+    this.#claimedHash = null;
+    if (!claimsHash(bytes, end, entryHash)) {
       this.#findings.problem('hash_mismatch', `hashes to ${entryHash}, not to its \`entry_hash\``);
+      this.#claimedHash = splitLine(bytes, start, end)?.entryHash ?? null;
     }
-    this.#checkBody(bytes, start, parts.bodyEnd);
-    this.#claimedHash = entryHash === parts.entryHash ? null : parts.entryHash;
     this.#headHash = entryHash;
-    this.#tree.add(Buffer.from(entryHash, 'hex'));
+    this.#tree.addHex(entryHash);
     this.#watch.note(this.#tree);
   }
 
-  #checkLink(previousHash: string): void {
-    if (previousHash === this.#headHash || previousHash === this.#claimedHash) return;
+  #checkLink(bytes: Buffer, bodyEnd: number): void {
+    if (isLinkedTo(bytes, bodyEnd, this.#headHash)) return;
+    if (this.#claimedHash !== null && isLinkedTo(bytes, bodyEnd, this.#claimedHash)) return;
     this.#findings.problem('chain_broken', '`previous_hash` is not the hash of the line before');
   }
 
   #checkBody(bytes: Buffer, start: number, bodyEnd: number): void {
-    const facts = checkEntry(bytes, start, bodyEnd, this.#findings);
+    const facts = this.#readBody(bytes, start, bodyEnd);
     const expected = this.#seq;
     this.#seq += 1;
     if (facts === null) return;
@@ -195,6 +218,14 @@ export class ChainVerifier {
       this.#findings.problem('duplicate_entry_id', '`entry_id` was used before');
     }
     if (facts.type === 'retention') this.#visitRetention(bytes.toString('utf8', start, bodyEnd));
+  }
+
+  #readBody(bytes: Buffer, start: number, bodyEnd: number): EntryFacts | null {
+    if (this.#isUtf8 || isUtf8(bytes.subarray(start, bodyEnd))) {
+      return this.#check.check(bytes, start, bodyEnd);
+    }
+    this.#findings.problem('invalid_utf8', 'the line is not UTF-8');
+    return null;
   }
 
   #visitRetention(body: string): void {

@@ -1,6 +1,6 @@
-import { randomUUID } from 'node:crypto';
 import { constants, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { DraftNames } from './abandoned-files.ts';
 import { parseCheckpoint, type SignedCheckpoint } from './checkpoint.ts';
 import { type FileLayer, syncDirectory, writeFullyAsync } from './file-layer.ts';
 import { splitNotes } from './signed-note.ts';
@@ -28,8 +28,11 @@ export class CheckpointFiles {
   readonly #directory: string;
   readonly #files: FileLayer;
 
-  constructor(directory: string, files: FileLayer) {
+  readonly #drafts: DraftNames;
+
+  constructor(directory: string, drafts: DraftNames, files: FileLayer) {
     this.#directory = directory;
+    this.#drafts = drafts;
     this.#files = files;
   }
 
@@ -40,18 +43,9 @@ export class CheckpointFiles {
     return parseCheckpoint(readFileSync(path)) ?? 'malformed';
   }
 
-  /** Removes what a crash left half-written. Needs the lock of the trail. */
-  removeDrafts(): void {
-    for (const name of this.#files.readdirSync(this.#directory)) {
-      if (name.startsWith(CHECKPOINT_NAME) && name.endsWith('.tmp')) {
-        this.#files.unlinkSync(join(this.#directory, name));
-      }
-    }
-  }
-
   /** Writes a note to a file without a name that anybody reads; returns that name. */
   async draft(note: string): Promise<string> {
-    const path = join(this.#directory, `${CHECKPOINT_NAME}-${randomUUID()}.tmp`);
+    const path = join(this.#directory, this.#drafts.next(CHECKPOINT_NAME));
     await this.#write(path, O_CREAT | O_EXCL | O_WRONLY, note);
     return path;
   }

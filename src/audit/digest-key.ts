@@ -1,6 +1,6 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { AuditError } from '../errors.ts';
-import type { FileLayer } from './file-layer.ts';
+import { type FileLayer, nodeFileLayer } from './file-layer.ts';
 import { createSecretFile, readSecretFile } from './secret-file.ts';
 
 const KEY_BYTES = 32;
@@ -31,6 +31,15 @@ export class DigestKey {
    */
   static async open(path: string, files: FileLayer): Promise<DigestKey> {
     if (files.statSync(path) === undefined) await createKey(path, files);
+    return DigestKey.read(path, files);
+  }
+
+  /**
+   * The key in a 0600 file that is there already.
+   *
+   * @throws {AuditError} `ENF_AUDIT_KEY` when the file cannot be used
+   */
+  static read(path: string, files: FileLayer): DigestKey {
     const text = readSecretFile(path, files);
     if (!KEY_TEXT.test(text)) {
       throw new AuditError('ENF_AUDIT_KEY', `\`${path}\` must hold 64 hex digits`);
@@ -47,6 +56,17 @@ export class DigestKey {
   digest(callId: string, bytes: Uint8Array | string): string {
     return saltedDigest(this.salt(callId), bytes);
   }
+}
+
+/**
+ * Salt of one call, to be revealed together with the bytes that its digest was made of.
+ *
+ * @param path - the digest key of the trail: `<key>.digest-key`, or `<trail>.digest-key` when keyless
+ * @returns 64 hex digits
+ * @throws {AuditError} `ENF_AUDIT_KEY` when the file cannot be used
+ */
+export function revealSalt(path: string, callId: string): string {
+  return DigestKey.read(path, nodeFileLayer).salt(callId).toString('hex');
 }
 
 /** What {@link DigestKey.digest} gives, from a salt that was revealed. */

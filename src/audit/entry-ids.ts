@@ -1,7 +1,7 @@
 const SLOTS_FIRST = 1 << 12;
-/** 2 × 32 bits for 2^21 slots: 16 MiB, and as much again for the older half. */
-const SLOTS_MAX = 1 << 21;
-const LOAD_MAX = 0.6;
+/** 2 × 32 bits for 2^19 slots: 4 MiB, and as much again for the older half. */
+const SLOTS_MAX = 1 << 19;
+const LOAD_MAX = 0.75;
 /** Text offsets of a UUID's digits; positions 14 and 19 hold version and variant. */
 const HIGH_DIGITS = [0, 1, 2, 3, 4, 5, 6, 7];
 const LOW_DIGITS = [24, 25, 26, 27, 28, 29, 30, 31];
@@ -10,8 +10,8 @@ const LOW_DIGITS = [24, 25, 26, 27, 28, 29, 30, 31];
  * Remembers entry ids to find one that is used twice, in bounded memory.
  *
  * It keeps 64 of the 122 random bits: two of a million honest ids agree with a probability of
- * 3 × 10⁻⁸. Beyond 1.2 million ids the older half is forgotten, so a repetition is certainly found
- * within the last 1.2 million entries.
+ * 3 × 10⁻⁸. A table is full at 393,216 ids; the one before it is kept, older ones are forgotten. So
+ * a repetition is certainly found within 393,216 entries.
  */
 export class EntryIds {
   #recent = new IdTable(SLOTS_FIRST);
@@ -79,7 +79,7 @@ class IdTable {
 
   #find(high: number, low: number): number {
     const marked = (high | 1) >>> 0;
-    let slot = (high ^ low) & (this.slots - 1);
+    let slot = (marked ^ low) & (this.slots - 1);
     for (;;) {
       const at = 2 * slot;
       const found = this.#words[at];

@@ -120,7 +120,7 @@ export interface RetentionEntry {
 }
 
 /** A line that a crash left torn was cut off, or an operator accepted a loss. */
-export interface RecoveryEntry {
+interface RecoveryEntry {
   readonly type: 'recovery';
   readonly torn?: TornBytes;
   /** The checkpoint that the trail no longer reaches: `audit recover` accepted the loss. */

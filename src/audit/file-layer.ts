@@ -98,7 +98,7 @@ export async function writeFullyAsync(
 }
 
 /** write(2) took fewer bytes than it was given. */
-export class ShortWriteError extends Error {
+class ShortWriteError extends Error {
   override readonly name = 'ShortWriteError';
 
   constructor(written: number, expected: number) {

@@ -80,7 +80,9 @@ export class HeadSigner {
       return;
     }
     const current = key.signerOf(directory.vkey);
-    const next = (await this.#signClosing(directory.vkey)) ? await key.prepareNext() : 'unsigned';
+    const next = (await this.#signClosing(directory.vkey, torn === undefined))
+      ? await key.prepareNext()
+      : 'unsigned';
     if (typeof next === 'string') {
       await directory.startSegment({ origin, vkey: current.vkey, keyKept: next }, torn);
     } else {
@@ -100,7 +102,7 @@ export class HeadSigner {
   }
 
   /** A signer that is away must not stop the trail; its key then stays for the next segment. */
-  async #signClosing(vkey: string): Promise<boolean> {
+  async #signClosing(vkey: string, mayAppend: boolean): Promise<boolean> {
     const { directory } = this.#parts;
     await directory.sync();
     const head = this.#head(vkey);
@@ -109,7 +111,8 @@ export class HeadSigner {
       note = await signNote(head.text, [head.signer]);
     } catch (error) {
       const message = describeFailure(error);
-      directory.appendSync(directory.seal({ type: 'checkpoint_error', stage: 'sign', message }));
+      const entry = { type: 'checkpoint_error', stage: 'sign', message } as const;
+      if (mayAppend) directory.appendSync(directory.seal(entry));
       return false;
     }
     await this.#publish(note, head.size);

@@ -8,7 +8,7 @@ export {
   nullBackend,
 } from './backend.ts';
 export { checkConsistencyProof, checkEntryProof, type ProvenTree } from './check-proof.ts';
-export { saltedDigest } from './digest-key.ts';
+export { revealSalt, saltedDigest } from './digest-key.ts';
 export type {
   AuditEntry,
   DecisionEntry,

@@ -47,6 +47,16 @@ export function parseOwner(text: string): LockOwner | null {
   }
 }
 
+/** Owner named by a lock file; null when there is none or it cannot be understood. */
+export function readOwner(path: string): LockOwner | null {
+  try {
+    return parseOwner(readFileSync(path, 'utf8'));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
 /**
  * True only when `owner` certainly no longer runs: the machine was booted again since, or the
  * process is gone and would be visible from here. Anything uncertain counts as alive.

@@ -1,8 +1,9 @@
-import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { join } from 'node:path';
-import type { Checkpointer, Exclusive } from './checkpointer.ts';
-import type { RetiredSegment } from './entry.ts';
+import type { DraftNames } from './abandoned-files.ts';
+import type { AuditReceipt } from './audit-trail.ts';
+import type { Checkpointer } from './checkpointer.ts';
+import type { RetentionEntry, RetiredSegment } from './entry.ts';
 import { type FileLayer, syncDirectory } from './file-layer.ts';
 import { compressFile, digestFile, readFirstLine } from './segment-content.ts';
 import { listSegments, type SegmentFile } from './segment-files.ts';
@@ -14,11 +15,13 @@ const CLOSED_MODE = 0o400;
 /** What looking after closed segments needs. */
 export interface MaintenanceParts {
   readonly directory: TrailDirectory;
+  readonly drafts: DraftNames;
   readonly files: FileLayer;
   readonly compress: boolean;
   readonly retainMs: number;
   readonly clock: () => Date;
-  readonly exclusive: Exclusive;
+  /** Appends an entry that the trail writes itself. */
+  readonly record: (entry: RetentionEntry) => Promise<AuditReceipt>;
   /** Null when the trail is keyless. */
   readonly checkpointer: Checkpointer | null;
 }
@@ -39,14 +42,16 @@ interface ClosedSegment {
 export class Maintenance {
   readonly #parts: MaintenanceParts;
   #running: Promise<void> | null = null;
+  #isDue = false;
   #isStopped = false;
 
   constructor(parts: MaintenanceParts) {
     this.#parts = parts;
   }
 
-  /** Looks after the closed segments in the background. */
+  /** Looks after the closed segments in the background; once more when it is under way. */
   start(): void {
+    this.#isDue = true;
     this.#running ??= this.#run().finally(() => {
       this.#running = null;
     });
@@ -60,9 +65,13 @@ export class Maintenance {
 
   async #run(): Promise<void> {
     try {
-      const closed = this.#listClosed();
-      if (this.#parts.retainMs !== Number.POSITIVE_INFINITY) await this.#retire(closed);
-      if (this.#parts.compress) await this.#compress();
+      while (this.#isDue && !this.#isStopped) {
+        this.#isDue = false;
+        if (this.#parts.retainMs !== Number.POSITIVE_INFINITY) {
+          await this.#retire(this.#listClosed());
+        }
+        if (this.#parts.compress) await this.#compress();
+      }
     } catch (error) {
       const what = `audit trail \`${this.#parts.directory.path}\`: closed segments stay as they are`;
       process.emitWarning(`${what}: ${(error as Error).message}`, 'AuditMaintenanceWarning');
@@ -84,9 +93,9 @@ export class Maintenance {
 
   /** The plain file goes only when the compressed one was read back and is on the disk. */
   async #compressSegment({ name }: SegmentFile): Promise<void> {
-    const { directory, files } = this.#parts;
+    const { directory, drafts, files } = this.#parts;
     const plain = join(directory.path, name);
-    const draft = `${plain}.gz-${randomUUID()}.tmp`;
+    const draft = drafts.next(`${plain}.gz`);
     try {
       await compressFile(plain, draft);
       if ((await digestFile(draft, true)) !== (await digestFile(plain, false))) {
@@ -95,12 +104,15 @@ export class Maintenance {
       await this.#syncFile(draft);
       files.chmodSync(draft, CLOSED_MODE);
       files.renameSync(draft, `${plain}.gz`);
+      await syncDirectory(files, directory.path);
+      files.unlinkSync(plain);
     } catch (error) {
       if (files.statSync(draft) !== undefined) files.unlinkSync(draft);
+      // Another supervisor compressed it at the same time.
+      if (files.statSync(plain) === undefined && files.statSync(`${plain}.gz`) !== undefined)
+        return;
       throw error;
     }
-    await syncDirectory(files, directory.path);
-    if (files.statSync(plain) !== undefined) files.unlinkSync(plain);
   }
 
   async #syncFile(path: string): Promise<void> {
@@ -118,13 +130,9 @@ export class Maintenance {
     const expired = await this.#findExpired(closed);
     if (expired.length === 0 || this.#isStopped) return;
     const segments = await Promise.all(expired.map((segment) => this.#describe(segment)));
-    const { checkpointer, directory, exclusive, files, retainMs } = this.#parts;
+    const { checkpointer, directory, files, record, retainMs } = this.#parts;
     const firstKept = (expired.at(-1) as ClosedSegment).file.number + 1;
-    const seq = await exclusive(() => {
-      const sealed = directory.seal({ type: 'retention', retainMs, firstKept, segments });
-      directory.appendSync(sealed);
-      return sealed.seq;
-    });
+    const { seq } = await record({ type: 'retention', retainMs, firstKept, segments });
     if (checkpointer !== null) {
       await checkpointer.run();
       if (checkpointer.signedSize <= seq)

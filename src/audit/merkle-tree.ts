@@ -4,6 +4,9 @@ import { hash } from 'node:crypto';
 export const HASH_BYTES = 32;
 const NODE_PREFIX = 0x01;
 const NODE_BYTES = 1 + 2 * HASH_BYTES;
+/** Offsets of the children in the input of a node hash. */
+const LEFT = 1;
+const RIGHT = 1 + HASH_BYTES;
 
 /** Root of the tree without leaves: the hash of nothing. @see RFC 9162 section 2.1.1 */
 export const EMPTY_ROOT: string = hash('sha256', '');
@@ -16,9 +19,8 @@ export const EMPTY_ROOT: string = hash('sha256', '');
 export function hashNode(left: Uint8Array, right: Uint8Array): Buffer {
   const input = Buffer.allocUnsafe(NODE_BYTES);
   input[0] = NODE_PREFIX;
-  input.set(left, 1);
-  input.set(right, 1 + HASH_BYTES);
-  // Measured: a hex string and its decoding cost 1.0 µs, a Buffer straight from `hash` 1.4 µs.
+  input.set(left, LEFT);
+  input.set(right, RIGHT);
   return Buffer.from(hash('sha256', input), 'hex');
 }
 
@@ -27,22 +29,27 @@ export function hashLeaf(data: Uint8Array): Buffer {
   return Buffer.from(hash('sha256', Buffer.concat([Uint8Array.of(0), data])), 'hex');
 }
 
+/** Complete subtrees of a tree whose size is a safe integer. */
+const LEVELS = 53;
+
 /**
  * The right edge of an RFC 6962 tree: the roots of its complete subtrees, largest first, at most one
  * per bit of the size. All that is needed to add leaves and to know the root.
  */
 export class Frontier {
-  #size: number;
-  readonly #nodes: Buffer[];
+  #size = 0;
+  /** Root of the complete subtree of 2^level leaves, for every bit that is set in the size. */
+  readonly #roots: Buffer = Buffer.alloc(LEVELS * HASH_BYTES);
+  /** Input of the node hash, kept because allocating it cost as much as hashing it. */
+  readonly #node: Buffer = Buffer.alloc(NODE_BYTES);
 
-  private constructor(size: number, nodes: Buffer[]) {
-    this.#size = size;
-    this.#nodes = nodes;
+  private constructor() {
+    this.#node[0] = NODE_PREFIX;
   }
 
   /** The tree without leaves. */
   static empty(): Frontier {
-    return new Frontier(0, []);
+    return new Frontier();
   }
 
   /**
@@ -52,7 +59,13 @@ export class Frontier {
    * @returns null unless there is one node per set bit of `size`
    */
   static of(size: number, nodes: readonly Buffer[]): Frontier | null {
-    return nodes.length === countOnes(size) ? new Frontier(size, [...nodes]) : null;
+    const levels = setBits(size);
+    if (levels.length !== nodes.length) return null;
+    const tree = new Frontier();
+    for (const [index, level] of levels.entries())
+      tree.#roots.set(nodes[index] as Buffer, level * HASH_BYTES);
+    tree.#size = size;
+    return tree;
   }
 
   get size(): number {
@@ -61,12 +74,18 @@ export class Frontier {
 
   /** Roots of the complete subtrees, largest first. */
   get nodes(): readonly Buffer[] {
-    return this.#nodes;
+    return setBits(this.#size).map((level) => Buffer.from(this.#rootAt(level)));
   }
 
   /** Adds one leaf; merges subtrees of equal size, one hash per leaf on average. */
   add(leafHash: Buffer): void {
     this.addSubtree(leafHash, 1);
+  }
+
+  /** {@link add} for a hash in 64 hex digits. */
+  addHex(leafHash: string): void {
+    this.#node.write(leafHash, RIGHT, 'hex');
+    this.#carry(0, 1);
   }
 
   /**
@@ -75,31 +94,57 @@ export class Frontier {
    * @param leaves - a power of two that divides the size so far
    */
   addSubtree(root: Buffer, leaves: number): void {
-    let node = root;
+    this.#node.set(root, RIGHT);
+    this.#carry(Math.log2(leaves), leaves);
+  }
+
+  /** Adds what stands in the right half of the node, like a carry in binary addition. */
+  #carry(level: number, leaves: number): void {
+    let at = level;
     for (let rest = this.#size / leaves; rest % 2 === 1; rest = Math.floor(rest / 2)) {
-      node = hashNode(this.#nodes.pop() as Buffer, node);
+      copyHash(this.#roots, at * HASH_BYTES, this.#node, LEFT);
+      // Measured: a hex string and its decoding cost 1.0 µs, a Buffer straight from `hash` 1.4 µs.
+      this.#node.write(hash('sha256', this.#node), RIGHT, 'hex');
+      at += 1;
     }
-    this.#nodes.push(node);
+    copyHash(this.#node, RIGHT, this.#roots, at * HASH_BYTES);
     this.#size += leaves;
   }
 
   /** Root hash of the tree so far. */
   root(): Buffer {
-    const last = this.#nodes.at(-1);
+    const levels = setBits(this.#size);
+    const last = levels.pop();
     if (last === undefined) return Buffer.from(EMPTY_ROOT, 'hex');
-    const rest = this.#nodes.slice(0, -1);
-    return rest.reduceRight((right, left) => hashNode(left, right), Buffer.from(last));
+    return levels.reduceRight<Buffer>(
+      (right, level) => hashNode(this.#rootAt(level), right),
+      Buffer.from(this.#rootAt(last)),
+    );
   }
 
   /** An independent copy. */
   clone(): Frontier {
-    return new Frontier(this.#size, [...this.#nodes]);
+    const copy = new Frontier();
+    copy.#roots.set(this.#roots);
+    copy.#size = this.#size;
+    return copy;
+  }
+
+  #rootAt(level: number): Buffer {
+    return this.#roots.subarray(level * HASH_BYTES, (level + 1) * HASH_BYTES);
   }
 }
 
-/** Number of set bits; sizes go beyond 32 bits. */
-function countOnes(size: number): number {
-  let ones = 0;
-  for (let rest = size; rest > 0; rest = Math.floor(rest / 2)) ones += rest % 2;
-  return ones;
+/** For 32 bytes a loop costs less than a call of `copy`. */
+function copyHash(from: Buffer, fromAt: number, to: Buffer, toAt: number): void {
+  for (let at = 0; at < HASH_BYTES; at += 1) to[toAt + at] = from[fromAt + at] as number;
+}
+
+/** Numbers of the bits that are set, highest first; sizes go beyond 32 bits. */
+function setBits(size: number): number[] {
+  const bits: number[] = [];
+  for (let rest = size, bit = 0; rest > 0; rest = Math.floor(rest / 2), bit += 1) {
+    if (rest % 2 === 1) bits.unshift(bit);
+  }
+  return bits;
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { resolve } from 'node:path';
 import { AuditError } from '../errors.ts';
+import { DraftNames, removeAbandoned } from './abandoned-files.ts';
 import type { AuditTrail, TrailOptions } from './audit-trail.ts';
 import { BackendTrail } from './backend-trail.ts';
 import type { Checkpoint } from './checkpoint.ts';
@@ -71,16 +72,20 @@ async function open(path: string, options: TrailOptions): Promise<DirectoryTrail
   const digestBase = typeof options.key === 'string' ? options.key : path;
   const digestKey = await DigestKey.open(`${digestBase}.digest-key`, files);
   const lock = new TrailLock(path, files);
+  const drafts = new DraftNames(lock.owner.token);
   const directory = new TrailDirectory(path, files, clock);
   try {
     if (options.backend !== undefined) directory.keepSealed();
     await lock.acquire(OPEN_WAIT_MS);
-    const headSigner = await continueTrail({ directory, files, key, asked: options.origin });
+    removeAbandoned(path, lock.owner, files);
+    const store = new CheckpointFiles(path, drafts, files);
+    const headSigner = await continueTrail({ directory, store, key, asked: options.origin });
     lock.release();
     const origin = directory.origin as string;
     const trail = new DirectoryTrail({
       ...options,
       directory,
+      drafts,
       files,
       lock,
       digestKey,
@@ -127,7 +132,7 @@ function openKey(key: TrailOptions['key'], files: FileLayer): TrailKey | null {
 
 interface Continuation {
   readonly directory: TrailDirectory;
-  readonly files: FileLayer;
+  readonly store: CheckpointFiles;
   readonly key: TrailKey | null;
   readonly asked: string | undefined;
 }
@@ -135,12 +140,10 @@ interface Continuation {
 /** Takes over what is there, under the lock: cuts a torn end, settles the key, begins a segment. */
 async function continueTrail({
   directory,
-  files,
+  store,
   key,
   asked,
 }: Continuation): Promise<HeadSigner | null> {
-  const store = new CheckpointFiles(directory.path, files);
-  store.removeDrafts();
   const latest = store.latest();
   if (latest === 'malformed') throw openError(directory.path, 'its checkpoint is malformed');
   if (latest !== null) directory.watchSize(latest.size);

@@ -57,7 +57,7 @@ export type WarningKind =
   | 'writable_by_others';
 
 /** One thing that is wrong, and where. */
-export interface Finding<Kind> {
+interface Finding<Kind> {
   readonly kind: Kind;
   /** Name of the file in the trail, mostly of a segment. */
   readonly segment: string | null;

@@ -90,16 +90,21 @@ export async function* readTrailLines(path: string): AsyncGenerator<PlacedLine> 
   for (const [index, segment] of segments.entries()) {
     if (segments[index - 1]?.number === segment.number) continue; // its plain file was read
     const batches = readLines(join(directory, segment.name), segment.isCompressed);
-    let batch = await batches.next();
-    for (; !batch.done; batch = await batches.next()) {
-      for (const line of batch.value) yield { line, segment };
+    try {
+      let batch = await batches.next();
+      for (; !batch.done; batch = await batches.next()) {
+        for (const line of batch.value) yield { line, segment };
+      }
+      if (!batch.value.ok) throw readError(segment.name, batch.value.message);
+    } finally {
+      // A caller that stops early leaves the file open otherwise.
+      await batches.return({ ok: true });
     }
-    if (!batch.value.ok) throw readError(segment.name, batch.value.message);
   }
 }
 
 /** Segments of a trail directory, or the one file that a path names. */
-export async function findSegments(
+async function findSegments(
   path: string,
 ): Promise<{ readonly directory: string; readonly segments: readonly SegmentFile[] }> {
   try {

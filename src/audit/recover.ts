@@ -4,10 +4,10 @@ import { AuditError } from '../errors.ts';
 import type { TrailOptions } from './audit-trail.ts';
 import { parseCheckpoint } from './checkpoint.ts';
 import { CHECKPOINT_NAME, HISTORY_NAME } from './checkpoint-files.ts';
-import type { LockOwner } from './lock-owner.ts';
+import { type LockOwner, readOwner } from './lock-owner.ts';
 import { openDirectoryTrail } from './open-trail.ts';
 import { splitNotes } from './signed-note.ts';
-import { LOCK_NAME, readOwner, TAKEOVER_NAME } from './trail-lock.ts';
+import { LOCK_NAME, TAKEOVER_NAME } from './trail-lock.ts';
 import { verifyTrail } from './verify.ts';
 
 /** What recovering may do beyond cutting a torn end. */

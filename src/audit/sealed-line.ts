@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { AuditError } from '../errors.ts';
+import { hasBytes } from './canonical-scan.ts';
 import { Frontier } from './merkle-tree.ts';
 
 /** A whole line with its line feed; C2SP tlog-tiles bounds an entry to 16 bits. */
@@ -11,7 +12,7 @@ const HEX_CHARS = 64;
 const LINK = ',"previous_hash":"';
 const SEAL = ',"entry_hash":"';
 /** `,"previous_hash":"` + hash + `"`: stands before the seal, at a fixed distance from the end. */
-export const LINK_BYTES: number = LINK.length + HEX_CHARS + 1;
+const LINK_BYTES: number = LINK.length + HEX_CHARS + 1;
 /** `,"entry_hash":"` + hash + `"}`: the end of every line, without its line feed. */
 export const SEAL_BYTES: number = SEAL.length + HEX_CHARS + 2;
 /** What sealing adds to a body, line feed included. */
@@ -19,11 +20,11 @@ export const SEALING_BYTES: number = LINK_BYTES + SEAL_BYTES;
 
 const LEAF_PREFIX = 0x00;
 const CLOSE = 0x7d;
+const QUOTE = 0x22;
 const LINE_FEED = 0x0a;
 const LINK_TEXT = Buffer.from(LINK);
 const SEAL_TEXT = Buffer.from(SEAL);
 const END_TEXT = Buffer.from('"}');
-const HEX = /^[0-9a-f]{64}$/;
 
 /** One entry in its final form: the bytes that are stored, and what they hash to. */
 export interface SealedEntry {
@@ -60,7 +61,7 @@ export class TrailHead {
 
   /** Takes over an entry that is in the trail. */
   advance(entryHash: string): void {
-    this.#frontier.add(Buffer.from(entryHash, 'hex'));
+    this.#frontier.addHex(entryHash);
     this.#headHash = entryHash;
   }
 
@@ -105,38 +106,67 @@ function writeHash(bytes: Buffer, at: number, text: Buffer, hex: string): number
   return hexEnd + END_TEXT.length;
 }
 
+/**
+ * Finds the end of the body in a stored line, without parsing it: link and seal have fixed lengths.
+ *
+ * @param bytes - UNTRUSTED
+ * @param start - of the line
+ * @param end - behind its last byte, before the line feed
+ * @returns the offset behind the last member of the body; -1 when link or seal are not in their places
+ */
+export function findBodyEnd(bytes: Buffer, start: number, end: number): number {
+  const sealAt = end - SEAL_BYTES;
+  const bodyEnd = sealAt - LINK_BYTES;
+  const isSealed =
+    bodyEnd > start &&
+    hasBytes(bytes, bodyEnd, sealAt, LINK_TEXT) &&
+    hasBytes(bytes, sealAt, end, SEAL_TEXT) &&
+    bytes[sealAt - 1] === QUOTE &&
+    bytes[end - 2] === QUOTE &&
+    bytes[end - 1] === CLOSE;
+  return isSealed ? bodyEnd : -1;
+}
+
+/** True when the line that ends at `end` claims to have this hash. */
+export function claimsHash(bytes: Buffer, end: number, entryHash: string): boolean {
+  return hasText(bytes, end - SEAL_BYTES + SEAL.length, entryHash);
+}
+
+/** True when the line whose body ends at `bodyEnd` is chained to this hash. */
+export function isLinkedTo(bytes: Buffer, bodyEnd: number, previousHash: string): boolean {
+  return hasText(bytes, bodyEnd + LINK.length, previousHash);
+}
+
+/** For 64 characters a loop costs half of cutting the text out. */
+function hasText(bytes: Buffer, at: number, text: string): boolean {
+  for (let index = 0; index < text.length; index += 1) {
+    if (bytes[at + index] !== text.charCodeAt(index)) return false;
+  }
+  return true;
+}
+
 /** A stored line taken apart at its fixed offsets. */
 export interface LineParts {
+  /** 64 characters, which are hex digits when they equal a hash. */
   readonly entryHash: string;
+  /** 64 characters, which are hex digits when they equal a hash. */
   readonly previousHash: string;
   /** Offset behind the last member of the body, where the chain link begins. */
   readonly bodyEnd: number;
 }
 
-/**
- * Takes a line apart without parsing it.
- *
- * @param bytes - UNTRUSTED
- * @param start - of the line
- * @param end - behind its last byte, before the line feed
- * @returns null when link or seal are not where every line has them
- */
+/** {@link findBodyEnd} with both hashes as text; null when link or seal are not in their places. */
 export function splitLine(bytes: Buffer, start: number, end: number): LineParts | null {
-  const sealAt = end - SEAL_BYTES;
-  const bodyEnd = sealAt - LINK_BYTES;
-  if (bodyEnd <= start) return null;
-  const entryHash = readHash(bytes, sealAt, SEAL_TEXT);
-  const previousHash = readHash(bytes, bodyEnd, LINK_TEXT);
-  if (entryHash === null || previousHash === null || bytes[end - 1] !== CLOSE) return null;
-  return { entryHash, previousHash, bodyEnd };
+  const bodyEnd = findBodyEnd(bytes, start, end);
+  if (bodyEnd === -1) return null;
+  return {
+    entryHash: hexAt(bytes, end - SEAL_BYTES + SEAL.length),
+    previousHash: hexAt(bytes, bodyEnd + LINK.length),
+    bodyEnd,
+  };
 }
 
-function readHash(bytes: Buffer, at: number, text: Buffer): string | null {
-  const hashAt = at + text.length;
-  if (text.compare(bytes, at, hashAt) !== 0 || bytes[hashAt + HEX_CHARS] !== 0x22) return null;
-  const hex = bytes.toString('latin1', hashAt, hashAt + HEX_CHARS);
-  return HEX.test(hex) ? hex : null;
-}
+const hexAt = (bytes: Buffer, at: number): string => bytes.toString('latin1', at, at + HEX_CHARS);
 
 /**
  * Leaf hash of a stored line, computed in place.

@@ -10,7 +10,7 @@ import {
 } from './signing-key.ts';
 
 /** One signature line of a note. */
-export interface NoteSignature {
+interface NoteSignature {
   readonly name: string;
   /** Eight hex digits. */
   readonly keyId: string;

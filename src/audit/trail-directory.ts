@@ -19,11 +19,12 @@ import {
 } from './sealed-line.ts';
 import { listSegments, segmentName } from './segment-files.ts';
 import { parseSegmentHeader } from './segment-header.ts';
-import { entryBody } from './stored-entry.ts';
+import { type Envelope, entryBody } from './stored-entry.ts';
 
 /** Mode of a segment that takes no more entries; other supervisors see it at their next append. */
 const CLOSED_MODE = 0o400;
 const OWNER_WRITE = 0o200;
+const MODE_BITS = 0o7777;
 const READ_BYTES = 1024 * 1024;
 const LINE_FEED = 0x0a;
 const { O_APPEND, O_CREAT, O_EXCL, O_RDWR } = constants;
@@ -67,6 +68,10 @@ export class TrailDirectory {
   #startedMs = 0;
   /** Bytes of whole entries in the newest segment; what lies behind them is torn. */
   #offset = 0;
+  /** How many callers wait for a descriptor to be on the disk. */
+  readonly #syncs = new Map<number, number>();
+  /** The file has the append-only attribute: it can be neither cut nor marked as closed. */
+  #isAppendOnly = false;
   /** A write was begun and did not end well. */
   #isTorn = false;
 
@@ -139,7 +144,7 @@ export class TrailDirectory {
   follow(): FollowResult {
     if (this.#fd === -1) return this.#resume();
     const facts = this.#files.statSync(this.#segmentPath());
-    if (facts !== undefined && isSameFile(facts, this.#facts) && isOpen(facts)) {
+    if (facts !== undefined && isSameFile(facts, this.#facts) && this.#isNewest(facts)) {
       return facts.size === this.#offset ? FOLLOWED : this.#catchUp(facts.size);
     }
     return this.#resume();
@@ -161,9 +166,23 @@ export class TrailDirectory {
     this.#offset += lines.length;
   }
 
-  /** Waits until the newest segment is on the disk. */
+  /** Waits until the newest segment is on the disk. A segment is on the disk before the next begins. */
   async sync(): Promise<void> {
-    await this.#files.fdatasync(this.#fd);
+    const fd = this.#fd;
+    this.#syncs.set(fd, (this.#syncs.get(fd) ?? 0) + 1);
+    try {
+      await this.#files.fdatasync(fd);
+    } finally {
+      this.#endSync(fd);
+    }
+  }
+
+  /** A descriptor that was given up meanwhile is closed now: closing it earlier could hit another file. */
+  #endSync(fd: number): void {
+    const left = (this.#syncs.get(fd) ?? 1) - 1;
+    if (left > 0) this.#syncs.set(fd, left);
+    else this.#syncs.delete(fd);
+    if (left === 0 && fd !== this.#fd) this.#files.closeSync(fd);
   }
 
   /** Cuts off what a failed write of this writer left behind, and nothing else. */
@@ -172,11 +191,15 @@ export class TrailDirectory {
     this.#isTorn = false;
   }
 
-  /** Seals an entry at the end of the trail. */
+  /**
+   * Seals an entry at the end of the trail.
+   *
+   * @throws {AuditError} `ENF_AUDIT_ENTRY` when it does not fit the format; the trail is as it was
+   */
   seal(entry: TrailEntry): SealedEntry {
     const seq = this.#head.size;
     const ts = this.#clock().toISOString();
-    const sealed = this.#head.seal(entryBody(entry, { entryId: randomUUID(), seq, ts }));
+    const sealed = this.#head.seal(toBody(entry, { entryId: randomUUID(), seq, ts }));
     this.#outbox?.push(sealed);
     return sealed;
   }
@@ -190,7 +213,7 @@ export class TrailDirectory {
   async startSegment(facts: SegmentFacts, torn?: TornBytes): Promise<void> {
     if (this.#fd !== -1) {
       await this.#files.fdatasync(this.#fd);
-      this.#files.fchmodSync(this.#fd, CLOSED_MODE);
+      if (!this.#isAppendOnly) this.#files.fchmodSync(this.#fd, CLOSED_MODE);
       this.close();
     }
     const number = this.#number + 1;
@@ -208,12 +231,29 @@ export class TrailDirectory {
     this.#headerLine = header.line.toString('utf8', 0, header.line.length - 1);
     this.#adopt(number, facts.origin, facts.vkey, this.#clock().getTime());
     this.#offset = header.line.length;
+    this.#isAppendOnly = false;
   }
 
   close(): void {
-    if (this.#fd !== -1) this.#files.closeSync(this.#fd);
+    if (this.#fd !== -1 && !this.#syncs.has(this.#fd)) this.#files.closeSync(this.#fd);
     this.#fd = -1;
     this.#facts = null;
+  }
+
+  #isNewest(facts: FileFacts): boolean {
+    if (!this.#isAppendOnly) return isOpen(facts);
+    return this.#files.statSync(join(this.path, segmentName(this.#number + 1))) === undefined;
+  }
+
+  /** chattr +a forbids changing the mode, even to what it is. */
+  #hasFixedMode({ mode }: FileFacts): boolean {
+    try {
+      this.#files.fchmodSync(this.#fd, mode & MODE_BITS);
+      return false;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EPERM') return true;
+      throw error;
+    }
   }
 
   /** INVARIANT: a segment gets its name only when its header is whole and on the disk. */
@@ -249,6 +289,7 @@ export class TrailDirectory {
       throw this.#brokenError(`\`${segmentName(number)}\` is not a regular file with one name`);
     }
     this.#fd = this.#files.openSync(path, O_RDWR | O_APPEND);
+    this.#isAppendOnly = this.#hasFixedMode(facts);
     this.#readHeader(number);
     this.#offset = 0;
     const followed = this.#catchUp(facts.size);
@@ -290,9 +331,9 @@ export class TrailDirectory {
       this.#takeLine(rest);
       return FOLLOWED;
     }
-    this.#files.ftruncateSync(this.#fd, this.#offset);
+    if (!this.#isAppendOnly) this.#files.ftruncateSync(this.#fd, this.#offset);
     const sha256 = createHash('sha256').update(rest).digest('hex');
-    return { needsSegment: false, torn: { bytes: rest.length, sha256 } };
+    return { needsSegment: this.#isAppendOnly, torn: { bytes: rest.length, sha256 } };
   }
 
   /** Reads whole lines up to `size`; returns the bytes behind the last line feed. */
@@ -349,6 +390,16 @@ export class TrailDirectory {
       `audit trail \`${this.path}\` cannot be continued: ${what}; \`enforcecore verify\` says more`,
       { details: { directory: this.path, segment: this.#number } },
     );
+  }
+}
+
+/** What is no JSON (a BigInt, a cycle) is the caller's mistake and must not close the trail. */
+function toBody(entry: TrailEntry, envelope: Envelope): string {
+  try {
+    return entryBody(entry, envelope);
+  } catch (error) {
+    const what = `an audit entry of type \`${entry.type}\` holds what is no JSON`;
+    throw new AuditError('ENF_AUDIT_ENTRY', what, { cause: error });
   }
 }
 

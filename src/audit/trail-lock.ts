@@ -1,17 +1,15 @@
-import { constants, readFileSync } from 'node:fs';
+import { constants } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AuditError } from '../errors.ts';
+import { OWNER_PREFIX, WANTED_NAME } from './abandoned-files.ts';
 import { type FileLayer, writeFully } from './file-layer.ts';
-import { describeOwner, isGone, type LockOwner, parseOwner } from './lock-owner.ts';
+import { describeOwner, isGone, type LockOwner, readOwner } from './lock-owner.ts';
 
 /** Name of the lock in the directory of a trail. */
 export const LOCK_NAME = 'lock';
 /** Held for the microseconds in which the lock of a dead owner is removed. */
 export const TAKEOVER_NAME = 'lock-takeover';
-/** Asks a busy owner to pause between two batches. */
-const WANTED_NAME = 'lock-wanted';
-const OWNER_PREFIX = 'lock-owner-';
 const POLL_MS = 1;
 const POLL_MS_MAX = 16;
 
@@ -40,6 +38,11 @@ export class TrailLock {
     this.#wantedPath = join(directory, WANTED_NAME);
     this.#ownerPath = join(directory, `${OWNER_PREFIX}${this.#owner.token}`);
     this.#writeOwner();
+  }
+
+  /** Describes the supervisor that this lock is for. */
+  get owner(): LockOwner {
+    return this.#owner;
   }
 
   get isHeld(): boolean {
@@ -142,15 +145,5 @@ export class TrailLock {
       `audit trail \`${this.#directory}\`: ${holder} has held the lock for more than ${timeoutMs} ms; \`enforcecore audit recover --break-lock\` removes it when that process is gone`,
       { details: { directory: this.#directory, owner } },
     );
-  }
-}
-
-/** Owner named by a lock file; null when there is none or it cannot be understood. */
-export function readOwner(path: string): LockOwner | null {
-  try {
-    return parseOwner(readFileSync(path, 'utf8'));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw error;
   }
 }

@@ -1,10 +1,11 @@
 import { performance } from 'node:perf_hooks';
 import { setTimeout as delay, setImmediate as yieldToLoop } from 'node:timers/promises';
 import { AuditError } from '../errors.ts';
+import type { DraftNames } from './abandoned-files.ts';
 import type { AuditReceipt, AuditTrail, Durability, TrailOptions } from './audit-trail.ts';
 import { Checkpointer, type Exclusive } from './checkpointer.ts';
 import type { DigestKey } from './digest-key.ts';
-import type { AuditEntry, TrailEntry } from './entry.ts';
+import type { AuditEntry, TornBytes, TrailEntry } from './entry.ts';
 import type { FileLayer } from './file-layer.ts';
 import type { HeadSigner } from './head-signer.ts';
 import { Maintenance } from './maintenance.ts';
@@ -29,6 +30,7 @@ const OUTGOING_BYTES_MAX = 8 * 1024 * 1024;
 export interface TrailParts extends TrailOptions {
   readonly directory: TrailDirectory;
   readonly lock: TrailLock;
+  readonly drafts: DraftNames;
   readonly digestKey: DigestKey;
   /** Null when the trail is keyless. */
   readonly headSigner: HeadSigner | null;
@@ -81,6 +83,8 @@ export class DirectoryTrail implements AuditTrail {
   #isReleaseDue = false;
   /** Another supervisor closed the newest segment and did not begin the next one. */
   #needsSegment = false;
+  /** What is to be recorded in the header of the next segment. */
+  #torn: TornBytes | undefined;
   #batchEntries = 0;
   #batchStartMs = 0;
 
@@ -106,7 +110,7 @@ export class DirectoryTrail implements AuditTrail {
     this.#maintenance = new Maintenance({
       ...parts,
       checkpointer: this.#checkpointer,
-      exclusive,
+      record: (entry) => this.#enqueue(entry),
       compress: parts.compress ?? true,
       retainMs: parts.retainMs ?? Number.POSITIVE_INFINITY,
     });
@@ -210,6 +214,7 @@ export class DirectoryTrail implements AuditTrail {
     if (this.#outgoingBytes >= OUTGOING_BYTES_MAX) return false;
     if (lock.isHeld) return !this.#isBatchOver() && !this.#isRotationDue();
     if (!lock.tryAcquire()) return false;
+    this.#releaseAtEndOfTick();
     this.#enter();
     return !this.#isRotationDue();
   }
@@ -222,7 +227,6 @@ export class DirectoryTrail implements AuditTrail {
     else {
       directory.appendSync(sealed);
       if (mayBlockThisProcess(entry)) this.#parts.lock.release();
-      else this.#releaseAtEndOfTick();
     }
     this.#checkpointer?.touch(directory.head.size);
     return { seq: sealed.seq, entryHash: sealed.entryHash };
@@ -234,8 +238,9 @@ export class DirectoryTrail implements AuditTrail {
     this.#batchStartMs = performance.now();
     const { directory } = this.#parts;
     const { needsSegment, torn } = directory.follow();
-    if (torn !== null) directory.appendSync(directory.seal({ type: 'recovery', torn }));
     this.#needsSegment = needsSegment;
+    if (needsSegment) this.#torn = torn ?? undefined;
+    else if (torn !== null) directory.appendSync(directory.seal({ type: 'recovery', torn }));
   }
 
   #isBatchOver(): boolean {
@@ -249,8 +254,8 @@ export class DirectoryTrail implements AuditTrail {
     const { directory, clock } = this.#parts;
     if (this.#needsSegment || directory.segmentBytes + this.#outgoingBytes >= this.#rotateBytes)
       return true;
-    const ageMs = clock().getTime() - directory.segmentStartedMs;
-    return ageMs >= this.#rotateAgeMs;
+    if (this.#rotateAgeMs === Number.POSITIVE_INFINITY) return false;
+    return clock().getTime() - directory.segmentStartedMs >= this.#rotateAgeMs;
   }
 
   #releaseAtEndOfTick(): void {
@@ -327,9 +332,10 @@ export class DirectoryTrail implements AuditTrail {
 
   async #rotate(): Promise<void> {
     const { directory, headSigner, origin } = this.#parts;
-    if (headSigner === null) await directory.startSegment({ origin, vkey: null });
-    else await headSigner.startSegment();
+    if (headSigner === null) await directory.startSegment({ origin, vkey: null }, this.#torn);
+    else await headSigner.startSegment(this.#torn);
     this.#needsSegment = false;
+    this.#torn = undefined;
     this.#maintenance.start();
   }
 

@@ -95,7 +95,7 @@ export class TrustMaterial {
     const anchors = this.#claims.filter(({ role }) => role === 'anchor');
     const held = anchors.filter((anchor) => this.#holds(anchor, chain, watch));
     const isAnchored = isSigned && anchors.length > 0 && held.length > 0;
-    const signedSize = newest === undefined ? 0 : newest.checkpoint.size;
+    const signedSize = isSigned ? newest.checkpoint.size : 0;
     return { level: isAnchored ? 'anchored' : isSigned ? 'signed' : 'chain', signedSize };
   }
 

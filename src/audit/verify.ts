@@ -192,7 +192,7 @@ async function readSegments(
     });
     let batch = await lines.next();
     for (; !batch.done; batch = await lines.next()) {
-      for (const line of batch.value) chain.visit(line);
+      chain.visit(batch.value);
     }
     chain.endSegment(batch.value);
     before += bytes;

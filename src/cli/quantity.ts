@@ -25,3 +25,23 @@ function parse(
   if (Number.isSafeInteger(value) && value > 0) return value;
   throw new EnforceError('ENF_CLI_USAGE', `${expected}, got \`${text.slice(0, 40)}\``);
 }
+
+/** A whole number >= 0. */
+export function parseCount(option: string, text: string): number {
+  const value = Number(text);
+  if (/^\d{1,15}$/.test(text)) return value;
+  throw new EnforceError(
+    'ENF_CLI_USAGE',
+    `\`${option}\` takes a whole number >= 0, got \`${text.slice(0, 40)}\``,
+  );
+}
+
+/** One of a few words. */
+export function oneOf<T extends string>(option: string, text: string, words: readonly T[]): T {
+  const word = words.find((each) => each === text);
+  if (word !== undefined) return word;
+  throw new EnforceError(
+    'ENF_CLI_USAGE',
+    `\`${option}\` takes ${words.join(' or ')}, got \`${text.slice(0, 40)}\``,
+  );
+}

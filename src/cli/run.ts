@@ -102,7 +102,7 @@ async function settingsFor(
   { audit, state, config, verbose }: RunFlags,
   { env, cwd }: Terminal,
 ): Promise<Settings> {
-  const settings = await loadSettings({ env, cwd, configFile: config });
+  const settings = await loadSettings({ env, cwd, configFile: config, sharesState: true });
   return {
     ...settings,
     ...(audit === false ? { auditEnabled: false } : {}),

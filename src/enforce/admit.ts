@@ -10,6 +10,8 @@ export interface Admission {
   readonly decision: Decision;
   /** When the same call might be granted. */
   readonly retryAfterMs?: number;
+  /** What the call costs by the policy; reserved from its budgets. */
+  readonly costUsd: number;
   /** The call ran: settles its reservations and notes it in its session. */
   ended(isOk: boolean): Promise<void>;
   /** It never ran: gives everything back. */
@@ -69,6 +71,7 @@ function denied(judged: GateDecision, more: readonly Reason[]): Admission {
   const nothing = async (): Promise<void> => {};
   return {
     decision: { ...decision, effect: 'deny', reasons: [...more, ...decision.reasons] },
+    costUsd: 0,
     ended: nothing,
     abandoned: nothing,
   };
@@ -82,6 +85,7 @@ function admitted(
 ): Admission {
   return {
     decision: plain(judged),
+    costUsd: costOf(judged),
     ended: async (isOk) => {
       session.ended({ at: clock(), ok: isOk });
       await grant.settle();
@@ -91,6 +95,11 @@ function admitted(
       await grant.release();
     },
   };
+}
+
+function costOf({ reservations }: GateDecision): number {
+  const costs = reservations.map((wanted) => (wanted.kind === 'budget' ? wanted.microUsd : 0));
+  return Math.max(0, ...costs) / 1_000_000;
 }
 
 function plain({ effect, reasons, wouldDeny, policy }: GateDecision): Decision {

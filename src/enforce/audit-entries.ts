@@ -55,7 +55,9 @@ export function outcomeEntry(
     resultDigest: resultJson === null ? null : trail.digest(call.callId, resultJson),
     redactions: outputCounts,
     ...(end.status === 'ok' ? {} : { errorCode: end.error.code }),
-    ...(admission.decision.wouldDeny ? { wouldDeny: true as const } : {}),
+    ...(admission.decision.wouldDeny || performed.reasons.length > 0
+      ? { wouldDeny: true as const }
+      : {}),
     ...(rules.audit.record === 'redacted' && resultJson !== null
       ? { result: JSON.parse(resultJson) as Json }
       : {}),

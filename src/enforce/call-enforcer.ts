@@ -4,7 +4,13 @@ import type { Logger } from 'pino';
 import type { AuditTrail } from '../audit/index.ts';
 import type { CallContext, Json, Outcome, ToolTarget } from '../call.ts';
 import { EnforceError } from '../errors.ts';
-import { type CompiledPolicy, compilePolicy, foldToolName, type ToolRules } from '../gate/index.ts';
+import {
+  type CompiledPolicy,
+  type CustomRule,
+  compilePolicy,
+  foldToolName,
+  type ToolRules,
+} from '../gate/index.ts';
 import {
   checkTarget,
   defaultToolName,
@@ -36,6 +42,7 @@ import {
 import { guardCallbacks } from './caller-callbacks.ts';
 import { enforceCall } from './enforce-call.ts';
 import type { Enforcer, ScopeOptions } from './enforcer.ts';
+import { type ExplainOptions, type Explanation, explainCall } from './explain-call.ts';
 import { type AnyFunction, bindArguments, checkFunction } from './function-target.ts';
 import { unwrap } from './outcome.ts';
 import type { CallRequest, EnforcementParts } from './parts.ts';
@@ -46,6 +53,8 @@ export interface EnforcerParts {
   readonly policy: Policy;
   readonly trail: AuditTrail | null;
   readonly patterns: PatternRegistry | undefined;
+  readonly rules: readonly CustomRule[];
+  readonly basePolicy: string | null;
   readonly store: StateStore;
   readonly logger: Logger;
   readonly killSwitch: KillSwitch;
@@ -63,6 +72,8 @@ export class CallEnforcer implements Enforcer {
   readonly killSwitch: KillSwitch;
   readonly #parts: EnforcementParts;
   readonly #patterns: PatternRegistry | undefined;
+  readonly #rules: readonly CustomRule[];
+  readonly #basePolicy: string | null;
   readonly #tiers: HostTiers;
   readonly #running = new Map<AbortController, Promise<unknown>>();
   readonly #surrounding: AsyncLocalStorage<Surrounding> = new AsyncLocalStorage();
@@ -71,15 +82,19 @@ export class CallEnforcer implements Enforcer {
   #reloads = { asked: 0, done: 0 };
   #closing: Promise<void> | null = null;
 
-  constructor({ policy, trail, patterns, store, logger, killSwitch, tiers }: EnforcerParts) {
+  constructor(made: EnforcerParts) {
+    const { policy, trail, patterns, store, logger, killSwitch, tiers } = made;
     this.killSwitch = killSwitch;
     this.#patterns = patterns;
     this.#tiers = tiers;
-    this.#compiled = compilePolicy(policy);
+    this.#rules = made.rules;
+    this.#basePolicy = made.basePolicy;
+    this.#compiled = compilePolicy(policy, { rules: made.rules });
     const clock = (): number => performance.now();
     this.#parts = {
       compiled: this.#compiled,
       redactorFor: this.#redactors(),
+      secretFinder: createRedactor({ secret_detection: { categories: 'all' } }),
       histories: createSessionHistories(foldToolName),
       ledger: createLedger({ store, clock }),
       killSwitch,
@@ -119,6 +134,14 @@ export class CallEnforcer implements Enforcer {
     return (await this.#enforce(call, context, signal)) as Outcome<T>;
   }
 
+  async explain(target: ToolTarget, options: ExplainOptions = {}): Promise<Explanation> {
+    return explainCall(
+      { compiled: this.#compiled, surroundings: this.#parts.surroundings, tiers: this.#tiers },
+      target,
+      options,
+    );
+  }
+
   wrap<A extends unknown[], R>(
     tool: string,
     fn: (...args: A) => R,
@@ -152,11 +175,11 @@ export class CallEnforcer implements Enforcer {
   async reload(source: string | object): Promise<void> {
     this.#reloads.asked += 1;
     const turn = this.#reloads.asked;
-    const policy = await policyFrom(source);
+    const policy = await policyFrom(source, this.#basePolicy);
     if (this.#parts.trail === null) requireNoTrail(policy);
     // A slow file must not put an older wish over a newer one.
     if (turn < this.#reloads.done) return;
-    this.#compiled = compilePolicy(policy);
+    this.#compiled = compilePolicy(policy, { rules: this.#rules });
     this.#reloads.done = turn;
   }
 

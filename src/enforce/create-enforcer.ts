@@ -1,11 +1,11 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { type AuditTrail, openTrail } from '../audit/index.ts';
+import { type AuditTrail, openTrail, type TrailOptions } from '../audit/index.ts';
 import { openHostTiers, sweepScratch } from '../isolation/index.ts';
 import type { Policy } from '../policy/index.ts';
 import { loadSettings, type Settings } from '../settings.ts';
-import { createKillSwitch, memoryStore } from '../usage/index.ts';
+import { createKillSwitch, fileStore, memoryStore, type StateStore } from '../usage/index.ts';
 import { CallEnforcer } from './call-enforcer.ts';
 import type { Enforcer } from './enforcer.ts';
 import { checkEnforcerOptions, type EnforcerOptions } from './enforcer-options.ts';
@@ -20,7 +20,7 @@ export async function createEnforcer(options: EnforcerOptions = {}): Promise<Enf
   checkEnforcerOptions(options);
   const sources = { env: process.env, cwd: process.cwd() };
   const settings = options.settings ?? (await loadSettings(sources));
-  const policy = await policyFrom(options.policy);
+  const policy = await policyFrom(options.policy, settings.basePolicy);
   await sweepScratch(tmpdir(), isAlive);
   const trail = await openAudit(policy, settings, options.audit);
   const { stateDir } = settings;
@@ -29,7 +29,9 @@ export async function createEnforcer(options: EnforcerOptions = {}): Promise<Enf
     policy,
     trail,
     patterns: options.patterns,
-    store: options.store ?? memoryStore(),
+    rules: options.rules ?? [],
+    basePolicy: settings.basePolicy,
+    store: options.store ?? storeIn(stateDir),
     logger: options.logger ?? pino({ level: 'silent' }),
     killSwitch: createKillSwitch(killFile),
     tiers: await openHostTiers(protectedPaths(policy, settings, trail)),
@@ -45,16 +47,33 @@ async function openAudit(
     requireNoTrail(policy);
     return null;
   }
-  return openTrail(audit ?? { path: settings.auditPath, durability: settings.auditDurability });
+  return openTrail(audit ?? trailOptionsOf(settings));
+}
+
+function trailOptionsOf(settings: Settings): TrailOptions {
+  const { auditKey, auditRotateBytes, auditRetainMs } = settings;
+  return {
+    path: settings.auditPath,
+    durability: settings.auditDurability,
+    compress: settings.auditCompress,
+    ...(auditKey === null ? {} : { key: auditKey }),
+    ...(auditRotateBytes === null ? {} : { rotateBytes: auditRotateBytes }),
+    ...(auditRetainMs === null ? {} : { retainMs: auditRetainMs }),
+  };
+}
+
+/** Without a state folder limits hold in this process; with one, in all that share it. */
+function storeIn(stateDir: string | null): StateStore {
+  return stateDir === null ? memoryStore() : fileStore(join(stateDir, 'counters'));
 }
 
 /** What no tool may read, whatever its policy grants. */
 function protectedPaths(
   { files }: Policy,
-  { stateDir }: Settings,
+  { stateDir, auditKey }: Settings,
   trail: AuditTrail | null,
 ): readonly string[] {
-  const folders = [trail?.path ?? null, stateDir].filter((path) => path !== null);
+  const folders = [trail?.path ?? null, stateDir, auditKey].filter((path) => path !== null);
   return [...files, ...folders];
 }
 

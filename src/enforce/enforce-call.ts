@@ -8,7 +8,7 @@
  * recorded, and every decision entry gets exactly one outcome entry.
  */
 import type { AuditEntry, AuditReceipt, AuditTrail } from '../audit/index.ts';
-import type { Outcome, OutcomeFacts } from '../call.ts';
+import type { Decision, Outcome, OutcomeFacts, Reason } from '../call.ts';
 import { type Admission, admit } from './admit.ts';
 import { type CallFacts, decisionEntry, outcomeEntry } from './audit-entries.ts';
 import { type IdentifiedCall, identify, identityOf } from './identify.ts';
@@ -51,6 +51,7 @@ export async function enforceCall(parts: EnforcementParts, request: CallRequest)
           rules,
           redactor,
           admittedAt,
+          costUsd: admission.costUsd,
         }).catch((cause: unknown) => faulted(call, cause));
   await settle(parts, facts, { isRun: performed.isRun, isOk: performed.end.status === 'ok' });
 
@@ -115,7 +116,7 @@ function outcomeOf(
     callId: call.callId,
     tool: call.tool,
     target: identityOf(call),
-    decision: admission.decision,
+    decision: decisionWith(admission.decision, performed.reasons),
     isolation,
     usage,
     redactions: {
@@ -130,6 +131,12 @@ function outcomeOf(
   };
   // A worker's value was checked to be JSON; a function's own type is stated by its wrapper.
   return { ...facts, ...end } as Outcome;
+}
+
+/** Output rules that spoke without withholding the output are reasons that would have denied. */
+function decisionWith(decision: Decision, reasons: readonly Reason[]): Decision {
+  if (reasons.length === 0) return decision;
+  return { ...decision, wouldDeny: true, reasons: [...decision.reasons, ...reasons] };
 }
 
 function total(counts: Readonly<Record<string, number>>): number {

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import type { TrailOptions } from '../audit/index.ts';
+import type { CustomRule } from '../gate/index.ts';
 import type { PatternRegistry } from '../redaction/index.ts';
 import { checkSettings, type Settings } from '../settings.ts';
 import type { StateStore } from '../usage/index.ts';
@@ -14,6 +15,8 @@ export interface EnforcerOptions {
   readonly audit?: false | TrailOptions;
   /** Patterns of the program's own, redacted in every call. */
   readonly patterns?: PatternRegistry;
+  /** Checks written in code. They only deny, and a throw denies. */
+  readonly rules?: readonly CustomRule[];
   /** Counters of rates, budgets and concurrency. Default: this process's memory. */
   readonly store?: StateStore;
   /** Default: silent. */
@@ -29,8 +32,9 @@ const object = z.custom<object>(
 
 const enforcerOptions = z.strictObject({
   policy: z.union([z.string().min(1), object]).optional(),
-  audit: z.union([z.literal(false), z.looseObject({ path: z.string().min(1) })]).optional(),
+  audit: z.union([z.literal(false), object]).optional(),
   patterns: object.optional(),
+  rules: z.array(z.object({ id: z.string().min(1), check: z.function() })).optional(),
   store: object.optional(),
   logger: object.optional(),
   settings: object.optional(),

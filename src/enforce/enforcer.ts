@@ -2,6 +2,7 @@ import type { CallContext, Json, Outcome, ToolTarget } from '../call.ts';
 import type { Policy } from '../policy/index.ts';
 import type { KillSwitch } from '../usage/index.ts';
 import type { RunOptions, WrapOptions } from './call-options.ts';
+import type { ExplainOptions, Explanation } from './explain-call.ts';
 
 /** What groups calls in {@link Enforcer.scope}. */
 export interface ScopeOptions {
@@ -24,6 +25,11 @@ export interface Enforcer extends AsyncDisposable {
     args?: unknown,
     options?: RunOptions,
   ): Promise<Outcome<T>>;
+  /**
+   * What a call would run under: tier, layers, limits, and in detail files, system calls and the
+   * launcher's rows. Nothing is run, reserved or recorded.
+   */
+  explain(target: ToolTarget, options?: ExplainOptions): Promise<Explanation>;
   /**
    * A function of this process under the policy: rules, redaction and audit, no isolation. The
    * result throws the outcome's error when the call is denied or fails.

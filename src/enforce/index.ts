@@ -8,6 +8,7 @@ export {
 } from './enforce-function.ts';
 export type { Enforcer, ScopeOptions } from './enforcer.ts';
 export type { EnforcerOptions } from './enforcer-options.ts';
+export type { ExplainOptions, Explanation } from './explain-call.ts';
 export { unwrap } from './outcome.ts';
 export { type RunIsolatedOptions, runIsolated } from './run-isolated.ts';
 export type { CallLimits } from './tighten.ts';

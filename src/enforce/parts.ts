@@ -12,6 +12,8 @@ export interface EnforcementParts {
   /** One version of the policy for a whole call: a reload replaces the object. */
   readonly compiled: CompiledPolicy;
   readonly redactorFor: (rules: ToolRules) => Redactor;
+  /** Finds every kind of secret, whatever the policy redacts. */
+  readonly secretFinder: Redactor;
   readonly histories: SessionHistories;
   readonly ledger: Ledger;
   readonly killSwitch: KillSwitch;

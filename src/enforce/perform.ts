@@ -1,4 +1,4 @@
-import type { Confinement, IsolationReport, Tier, Usage } from '../call.ts';
+import type { Confinement, IsolationReport, Reason, Tier, Usage } from '../call.ts';
 import type { ToolRules } from '../gate/index.ts';
 import {
   chooseRunner,
@@ -13,6 +13,7 @@ import type { Redactor } from '../redaction/index.ts';
 import { EgressLog } from './egress-log.ts';
 import type { IdentifiedCall } from './identify.ts';
 import { auditFailure, denial, type FinalEnd, failure } from './outcome.ts';
+import { outputReasons } from './output-rules.ts';
 import type { CallRequest, EnforcementParts } from './parts.ts';
 import { type Counts, isTooLarge, type RedactedOutput, redactOutput } from './redact-call.ts';
 
@@ -26,6 +27,8 @@ export interface Performance {
   readonly outputCounts: Counts;
   readonly limitsHit: readonly string[];
   readonly exit: RunReport['exit'];
+  /** What the output rules had against it; with `on_violation: log` it was passed on all the same. */
+  readonly reasons: readonly Reason[];
   /** False: nothing was started. */
   readonly isRun: boolean;
 }
@@ -50,6 +53,7 @@ export function notPerformed(end: FinalEnd): Performance {
     outputCounts: {},
     limitsHit: [],
     exit: null,
+    reasons: [],
     isRun: false,
   };
 }
@@ -63,6 +67,8 @@ export interface AdmittedCall {
   readonly rules: ToolRules;
   readonly redactor: Redactor;
   readonly admittedAt: number;
+  /** What the policy says a call costs. */
+  readonly costUsd: number;
 }
 
 /** Runs an admitted call where the policy wants it run, and redacts what comes back. */
@@ -87,11 +93,14 @@ export async function perform(
   const report = await runner.run({ ...jobOf(parts, admitted, call.target), onEgress });
   const unwritten = await egress.firstFailure();
   const output = redactOutput(report, redactor, rules);
+  const reasons = outputReasons(parts, call.tool, report);
+  const refusals = rules.onViolation === 'log' ? output.refusals : [...output.refusals, ...reasons];
   const { layers, profileDigest, cpuMs, peakMemoryBytes, outputBytes, limitsHit, exit } = report;
   const isRecorded = unwritten === undefined;
+  const isShown = isRecorded && refusals.length === 0;
   return {
     end: isRecorded
-      ? finalEnd(call.tool, output, confinement, runner.tier)
+      ? finalEnd(call.tool, { ...output, refusals }, confinement, runner.tier)
       : auditFailure(call.tool, unwritten, true),
     isolation: { tier: runner.tier, layers, profileDigest, unenforced },
     usage: {
@@ -99,13 +108,14 @@ export async function perform(
       cpuMs: Math.round(cpuMs),
       peakMemoryBytes,
       outputBytes,
-      costUsd: 0,
+      costUsd: admitted.costUsd,
     },
-    stdout: isRecorded ? output.stdout : '',
-    stderr: isRecorded ? output.stderr : '',
+    stdout: isShown ? output.stdout : '',
+    stderr: isShown ? output.stderr : '',
     outputCounts: output.counts,
     limitsHit,
     exit,
+    reasons,
     // A runner that finds out late that it cannot confine the tool did not start it.
     isRun: report.end.status !== 'isolation-unavailable',
   };

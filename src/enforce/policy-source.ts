@@ -1,10 +1,18 @@
 import { AuditError } from '../errors.ts';
 import { loadPolicy, type Policy, shippedDefault } from '../policy/index.ts';
 
-/** A policy from any of the forms in which a program may give one. */
-export async function policyFrom(source: string | object | undefined): Promise<Policy> {
-  if (source === undefined) return loadPolicy(shippedDefault());
-  return isPolicy(source) ? source : loadPolicy(source);
+/**
+ * A policy from any of the forms in which a program may give one, over the operator's floor, also
+ * when it was loaded without it.
+ */
+export async function policyFrom(
+  source: string | object | undefined,
+  basePolicy: string | null,
+): Promise<Policy> {
+  const options = basePolicy === null ? {} : { base: basePolicy };
+  if (source === undefined) return loadPolicy(shippedDefault(), options);
+  if (!isPolicy(source)) return loadPolicy(source, options);
+  return basePolicy === null ? source : loadPolicy(source.document, options);
 }
 
 function isPolicy(source: string | object): source is Policy {

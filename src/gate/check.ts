@@ -10,7 +10,7 @@ export interface DecisionRequest {
   /** Set while the kill switch is tripped. */
   readonly killSwitch: { readonly reason: string } | null;
   readonly history: SessionHistory;
-  /** Milliseconds of the clock that `history` was written with. */
+  /** Milliseconds since 1970; the clock that `history` was written with. */
   readonly now: number;
 }
 
@@ -18,8 +18,11 @@ export interface DecisionRequest {
 export interface Check {
   /** Path of the rule in the policy; names it when it fails. */
   readonly rule: string;
-  /** Soft rules let a call through under `on_violation: log`. */
-  readonly isSoft: boolean;
+  /**
+   * `hard` denies; `soft` denies unless `on_violation: log` lets the call through; `record` only
+   * speaks.
+   */
+  readonly force: 'hard' | 'soft' | 'record';
   /** The reasons against a call; none when the rule has nothing against it. A throw denies. */
   run(request: DecisionRequest): readonly Reason[];
 }

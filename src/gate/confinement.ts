@@ -1,12 +1,13 @@
-import type { Confinement, IsolationRules, Limits } from '../call.ts';
+import type { Confinement, IsolationRules, Limits, NetworkRules } from '../call.ts';
 import { DEFAULTS, type PolicyDocument, type ResourceLimitsSection } from '../policy/index.ts';
+import { domainListsOf } from './domain-lists.ts';
 
 const MEGABYTE = 1_048_576;
 
 /** The sections that say how a tool is confined, after merging. */
 export type ConfinementSections = Pick<
   PolicyDocument,
-  'resource_limits' | 'environment' | 'isolation'
+  'resource_limits' | 'environment' | 'isolation' | 'filesystem' | 'network'
 >;
 
 /**
@@ -21,8 +22,8 @@ export function confinementOf(sections: ConfinementSections, explicit: boolean):
       pass: sections.environment?.pass ?? DEFAULTS.environment.pass,
       set: { ...sections.environment?.set },
     },
-    filesystem: { read: [], write: [], deny: [], execute: [] },
-    network: 'none',
+    filesystem: { ...DEFAULTS.filesystem, ...sections.filesystem },
+    network: networkOf(sections.network),
     isolation: isolationOf(sections.isolation),
     explicit: new Set(explicit ? writtenKeys(sections) : []),
   };
@@ -47,16 +48,31 @@ function limitsOf(written: PolicyDocument['resource_limits']): Limits {
   };
 }
 
-type LimitKey = Exclude<keyof ResourceLimitsSection, 'max_concurrent_calls'>;
+type LimitKey = Exclude<
+  keyof ResourceLimitsSection,
+  'max_concurrent_calls' | 'max_cost_usd' | 'on_busy'
+>;
 
 function isolationOf(written: PolicyDocument['isolation']): IsolationRules {
   return { ...DEFAULTS.isolation, ...written };
+}
+
+/**
+ * The rule for real connections. A denied domain is listed with its subdomains, so that every
+ * reader of the list denies the same; `*` among the allowed stands for all names.
+ */
+function networkOf(written: PolicyDocument['network']): NetworkRules {
+  const { allowed, denied, isUnrestricted } = domainListsOf(written);
+  if (isUnrestricted) return 'unrestricted';
+  return allowed.length === 0 ? 'none' : { allowedDomains: allowed, deniedDomains: denied };
 }
 
 /** `resource_limits.max_cpu_seconds`, `isolation.min`, `environment`: what the user asked for. */
 function writtenKeys(sections: ConfinementSections): string[] {
   const keysOf = (name: 'resource_limits' | 'isolation'): string[] =>
     Object.keys(sections[name] ?? {}).map((key) => `${name}.${key}`);
-  const whole = sections.environment === undefined ? [] : ['environment'];
+  const whole = (['environment', 'filesystem', 'network'] as const).filter(
+    (name) => sections[name] !== undefined,
+  );
   return [...keysOf('resource_limits'), ...keysOf('isolation'), ...whole];
 }

@@ -1,7 +1,7 @@
 import type { Decision, Reason } from '../call.ts';
 import type { Policy } from '../policy/index.ts';
 import type { Reservation } from '../usage/index.ts';
-import type { Check, DecisionRequest } from './check.ts';
+import type { Charge, Check, DecisionRequest } from './check.ts';
 import type { CompiledPolicy } from './compile-policy.ts';
 import { checkToolName } from './tool-name.ts';
 
@@ -29,19 +29,26 @@ function judge(compiled: CompiledPolicy, request: DecisionRequest): GateDecision
   if (badName !== null) return denied(policy, [...hard, badName]);
 
   const { checks, charges } = compiled.checksFor(request.call.tool);
-  const soft: Reason[] = [];
-  for (const check of checks) (check.isSoft ? soft : hard).push(...run(check, request));
+  const spoken = { hard, soft: [] as Reason[], record: [] as Reason[] };
+  for (const check of checks) spoken[check.force].push(...run(check, request));
+  const reservations = charges.flatMap((charge) => reserve(charge, request, hard));
 
+  const { soft, record } = spoken;
   const isLogged = policy.document.on_violation === 'log';
-  const reasons = [...hard, ...soft];
+  const reasons = [...hard, ...soft, ...record];
   if (hard.length > 0 || (soft.length > 0 && !isLogged)) return denied(policy, reasons);
-  return {
-    effect: 'allow',
-    reasons,
-    wouldDeny: soft.length > 0,
-    policy: identityOf(policy),
-    reservations: charges.map((charge) => charge.reserve(request)),
-  };
+  const wouldDeny = soft.length > 0;
+  return { effect: 'allow', reasons, wouldDeny, policy: identityOf(policy), reservations };
+}
+
+/** What a charge needs; a charge that cannot be computed is a reason against the call. */
+function reserve(charge: Charge, request: DecisionRequest, hard: Reason[]): Reservation[] {
+  try {
+    return [charge.reserve(request)];
+  } catch (error) {
+    hard.push(ruleFailed(charge.rule, error));
+    return [];
+  }
 }
 
 function run(check: Check, request: DecisionRequest): readonly Reason[] {

@@ -1,11 +1,9 @@
 export type { Charge, Check, DecisionRequest } from './check.ts';
-export {
-  type ArgumentKind,
-  type CompiledPolicy,
-  compilePolicy,
-  type RedactionRulesShape,
-  type ToolChecks,
-  type ToolRules,
-} from './compile-policy.ts';
+export { type CompiledPolicy, compilePolicy, type ToolChecks } from './compile-policy.ts';
+export type { CustomRule } from './custom-rules.ts';
 export { decide, type GateDecision } from './decide.ts';
+export { type DryRunCall, type DryRunOptions, type DryRunResult, dryRun } from './dry-run.ts';
+export { checkOutput, type ToolOutput } from './output-check.ts';
 export { checkToolName, foldToolName } from './tool-name.ts';
+export type { RedactionRulesShape, ToolRules } from './tool-rules.ts';
+export { microUsdOf } from './usage-charges.ts';

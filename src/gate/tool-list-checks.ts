@@ -13,7 +13,7 @@ export function toolListChecks(document: PolicyDocument): (tool: string) => Chec
     const reasons: Reason[] = [];
     if (pattern !== null) reasons.push(deniedBy(tool, pattern));
     if (allowed !== null && allowed.match(tool) === null) reasons.push(notAllowed(tool));
-    return reasons.map((reason) => ({ rule: reason.rule, isSoft: true, run: () => [reason] }));
+    return reasons.map((reason) => ({ rule: reason.rule, force: 'soft', run: () => [reason] }));
   };
 }
 

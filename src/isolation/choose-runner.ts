@@ -17,11 +17,6 @@ export interface TierShortfall extends Shortfall {
   readonly tier: Tier;
 }
 
-const NO_TIER: Shortfall = {
-  cause: 'it does not work on this host',
-  remedy: 'see `isolation` in the policy reference',
-};
-
 /** When a policy key restricts anything at all: `unlimited` and `unrestricted` need no enforcement. */
 const RESTRICTS: Readonly<Record<string, (confinement: Confinement) => boolean>> = {
   'resource_limits.max_call_duration_seconds': ({ limits }) => Number.isFinite(limits.wallMs),
@@ -72,7 +67,7 @@ export function chooseRunner(
       candidates.find(({ runner, gap }) => gap !== null && rank(runner.tier) >= rank(floor))?.gap ??
       shortfalls.find(({ tier }) => rank(tier) >= rank(floor));
     const wanted = level === 'auto' ? `${min}\` or a stronger one` : `${level}\``;
-    return unmet(`tier \`${wanted} is needed`, gap ?? NO_TIER);
+    return unmet(`tier \`${wanted} is needed`, gap ?? strongestHere(best));
   }
   const missing = require.filter((layer) => !best.layers.includes(layer));
   if (missing.length > 0) {
@@ -106,6 +101,13 @@ function rank(tier: Tier | 'none'): number {
 
 function quoted(names: readonly string[]): string {
   return names.map((name) => `\`${name}\``).join(', ');
+}
+
+function strongestHere(best: Runner | undefined): Shortfall {
+  return {
+    cause: `strongest here is \`${best?.tier ?? 'none'}\``,
+    remedy: 'ask for a tier that works here, or run where this one does',
+  };
 }
 
 function unmet(needed: string, { cause, remedy }: Shortfall): RunnerChoice {

@@ -57,6 +57,8 @@ export interface EgressProxyOptions {
   readonly resolve?: (host: string) => Promise<readonly string[]>;
   /** Addresses that are never connected to; unless given, {@link forbiddenAddresses}. */
   readonly forbidden?: AddressList;
+  /** Requests of the whole call, each an entry of the trail; 4,096 unless given. */
+  readonly requestsMax?: number;
 }
 
 /** The proxy of one call. Close it when the call has ended. */
@@ -122,6 +124,7 @@ class EgressGate {
   readonly #credentials: Buffer;
   readonly #proxy: Server;
   readonly #forbidden: AddressList;
+  readonly #requestsMax: number;
   readonly #transfers = new Map<number, Transfer>();
   /** Pinned sockets must not be handed to a request that was judged for other addresses. */
   readonly #agent = new Agent({ keepAlive: false });
@@ -132,6 +135,7 @@ class EgressGate {
     this.#options = options;
     this.#credentials = Buffer.from(credentials);
     this.#proxy = proxy;
+    this.#requestsMax = options.requestsMax ?? REQUESTS_MAX;
     this.#forbidden = options.forbidden ?? forbiddenAddresses(ownAddresses());
   }
 
@@ -140,7 +144,7 @@ class EgressGate {
     const { connectionId, hostname, port, request } = opts;
     if (!this.#isAuthentic(opts)) return { requestAuthentication: true };
     this.#requests += 1;
-    if (this.#failure !== null || this.#requests > REQUESTS_MAX)
+    if (this.#failure !== null || this.#requests > this.#requestsMax)
       throw new RequestError('enforcecore: no more connections', 403);
     const decision = await this.#decide(hostname, port);
     if (decision.effect === 'deny') {
@@ -182,7 +186,7 @@ class EgressGate {
 
   async #decide(hostname: string, port: number): Promise<EgressDecision> {
     const { rules } = this.#options;
-    if (this.#requests === REQUESTS_MAX)
+    if (this.#requests === this.#requestsMax)
       return { effect: 'deny', host: hostname, reason: 'too-many' };
     const named = decideHost({ host: hostname, port }, rules);
     if (named.effect === 'deny') return named;

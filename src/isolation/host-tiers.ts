@@ -1,4 +1,5 @@
 import type { TierShortfall } from './choose-runner.ts';
+import { type LayerSupport, probeLayers } from './host-support.ts';
 import type { Shortfall } from './host-support-error.ts';
 import { type LinuxHost, probeLinuxHost } from './linux-host.ts';
 import { LinuxRunner } from './linux-runner.ts';
@@ -10,6 +11,14 @@ import { ThreadRunner } from './thread-runner.ts';
 export interface HostTiers {
   readonly runners: readonly Runner[];
   readonly shortfalls: readonly TierShortfall[];
+}
+
+/**
+ * Tries each layer of isolation on this host and says what came of it.
+ */
+export async function describeHost(): Promise<readonly LayerSupport[]> {
+  probed ??= probeLinuxHost();
+  return probeLayers(await probed);
 }
 
 let probed: Promise<LinuxHost | Shortfall> | undefined;

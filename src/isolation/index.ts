@@ -7,8 +7,10 @@ export {
 } from '../../worker/protocol.ts';
 export { chooseRunner, type RunnerChoice, type TierShortfall } from './choose-runner.ts';
 export type { EgressRecord } from './egress-proxy.ts';
+export type { ExplanationSection } from './explanation.ts';
 export { FunctionRunner, TRUSTED_KEYS, type Trust } from './function-runner.ts';
-export { type HostTiers, openHostTiers } from './host-tiers.ts';
+export type { LayerSupport } from './host-support.ts';
+export { describeHost, type HostTiers, openHostTiers } from './host-tiers.ts';
 export { ProcessRunner } from './process-runner.ts';
 export { STOP_CODES } from './run-end.ts';
 export type { Job, RunEnd, Runner, RunReport, StopReason } from './runner.ts';

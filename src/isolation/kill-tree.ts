@@ -17,7 +17,7 @@ const ROUND_MS = 1;
  */
 export async function killTree(tree: ProcessTree): Promise<readonly number[]> {
   // Looked at first: once a parent is dead, its children are nobody's and cannot be found any more.
-  await tree.refresh();
+  await pidsOf(tree);
   signalGroup(tree.rootPid);
   let living = await pidsOf(tree);
   for (let round = 0; round < ROUNDS_MAX && living.length > 0; round += 1) {

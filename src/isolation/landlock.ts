@@ -26,8 +26,9 @@ export interface LandlockRules {
   /** Sockets of others that may be connected to by path. Only kernels from ABI 9 on ask. */
   readonly unixSockets: readonly string[];
   /**
-   * Grants reading `/proc/self`, resolved after the change of user, so that the worker can check its
-   * own status. Children of the worker get nothing. Not inside a pid namespace of our own.
+   * Grants reading some files of `/proc/self`, resolved after the change of user, so that the worker
+   * can check its own status and measure itself. Children of the worker get nothing. Where the kernel
+   * drops the folder from its cache, later reads are EACCES. Not inside a pid namespace of our own.
    */
   readonly ownProc: boolean;
   /** False where something narrower than the kernel's port rules decides about the network. */
@@ -110,17 +111,25 @@ function grantRows(grant: Grant, place: GrantPlace): readonly LaunchRow[] {
   return [open, ...ruleRows(grant, place)];
 }
 
+/**
+ * Not the whole folder: `/proc/self/net` tells every connection of the host, `mountinfo` its mounts.
+ */
+const OWN_PROC_FILES = ['status', 'stat', 'statm', 'maps', 'cgroup', 'limits', 'comm', 'cmdline'];
+
 /** Of the launcher itself: the pid, and so the folder, survives exec. A symlink, hence openat. */
 function ownProcRows(place: GrantPlace): readonly LaunchRow[] {
   const O_PATH_CLOEXEC = 0x280000;
-  const open: LaunchRow = {
-    call: 'openat',
-    args: [AT_FDCWD, { text: '/proc/self' }, O_PATH_CLOEXEC],
-    mode: 'must-equal',
-    value: place.path,
-    purpose: 'open `/proc/self`',
-  };
-  return [open, ...ruleRows({ path: '/proc/self', rights: new Set(READ) }, place)];
+  return OWN_PROC_FILES.flatMap((name) => {
+    const path = `/proc/self/${name}`;
+    const open: LaunchRow = {
+      call: 'openat',
+      args: [AT_FDCWD, { text: path }, O_PATH_CLOEXEC],
+      mode: 'must-equal',
+      value: place.path,
+      purpose: `open \`${path}\``,
+    };
+    return [open, ...ruleRows({ path, rights: new Set(READ) }, place)];
+  });
 }
 
 const AT_FDCWD = -100;

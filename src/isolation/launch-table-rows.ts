@@ -9,7 +9,7 @@ import {
   TABLE_DESCRIPTOR,
 } from './launch-table.ts';
 
-/** Limits of one process; both soft and hard. The kernel refuses to raise a hard limit (EPERM). */
+/** Limits of one process; soft and hard alike, but for CPU time. The kernel refuses to raise a hard limit (EPERM). */
 export interface LaunchResourceLimits {
   /** Open descriptors. */
   readonly nofile: number;
@@ -185,19 +185,23 @@ function joinCgroup(file: string, descriptor: number): readonly LaunchRow[] {
 
 function resourceLimitRows(limits: LaunchResourceLimits): readonly LaunchRow[] {
   return [
-    ...(limits.cpuSeconds === undefined ? [] : [resourceLimit('cpu', limits.cpuSeconds)]),
+    ...(limits.cpuSeconds === undefined ? [] : [cpuLimit(limits.cpuSeconds)]),
     resourceLimit('fsize', limits.fsizeBytes),
     resourceLimit('core', limits.core),
     ...(limits.nproc === undefined ? [] : [resourceLimit('nproc', limits.nproc)]),
   ];
 }
 
-function resourceLimit(name: keyof typeof RLIMIT, value: number): LaunchRow {
-  const softAndHard = littleEndian([BigInt(value), BigInt(value)]);
+/** SIGXCPU at the soft limit says what ended the process; who traps it gets SIGKILL a second later. */
+function cpuLimit(seconds: number): LaunchRow {
+  return resourceLimit('cpu', seconds, seconds + 1);
+}
+
+function resourceLimit(name: keyof typeof RLIMIT, soft: number, hard: number = soft): LaunchRow {
   return must(
     'prlimit64',
-    [0, RLIMIT[name], { bytes: softAndHard }, 0],
-    `set RLIMIT_${name.toUpperCase()} to ${value}`,
+    [0, RLIMIT[name], { bytes: littleEndian([BigInt(soft), BigInt(hard)]) }, 0],
+    `set RLIMIT_${name.toUpperCase()} to ${soft}`,
   );
 }
 

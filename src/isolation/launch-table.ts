@@ -36,7 +36,7 @@ export type LaunchArgument =
   | { readonly reached: true };
 
 /** What the result of a row must be for the launcher to go on. */
-export type Expectation =
+type Expectation =
   | { readonly mode: 'must-succeed' }
   | { readonly mode: 'may-fail'; readonly errno: number }
   | { readonly mode: 'must-equal'; readonly value: number }
@@ -45,6 +45,7 @@ export type Expectation =
 /** One system call of the launcher. `purpose` completes "could not …" and is shown by `explain`. */
 export type LaunchRow = {
   readonly call: string;
+  /** At most six. */
   readonly args: readonly LaunchArgument[];
   readonly purpose: string;
 } & Expectation;
@@ -76,15 +77,18 @@ export function encodeLaunchTable(
       `a launch table must end with \`execve\` or \`exit_group\`, got \`${last}\``,
     );
   }
-  const memory = new TableMemory(HEADER_BYTES + rows.length * ROW_BYTES);
   const numbers = syscallsOf(architecture);
-  const words = rows.flatMap((row, index) => [
-    numberOf(numbers, row.call, architecture),
-    ...sixArguments(row).map((argument) => resolve(argument, { memory, index, stage })),
-    BigInt(MODES[row.mode]),
-    operandOf(row, memory),
-  ]);
-  return memory.withFront([BigInt(rows.length), BigInt(stage), ...words]);
+  const front = new Uint8Array(HEADER_BYTES + rows.length * ROW_BYTES);
+  const memory = new TableMemory(front.length);
+  for (const [index, row] of rows.entries()) {
+    const at = HEADER_BYTES + index * ROW_BYTES;
+    front.set(
+      encodeRow(row, numberOf(numbers, row.call, architecture), { memory, index, stage }),
+      at,
+    );
+  }
+  front.set(littleEndian([BigInt(memory.end), BigInt(rows.length), BigInt(stage)]));
+  return Buffer.concat([front, ...memory.chunks]);
 }
 
 /** A record of the report, as the launcher writes it. */
@@ -97,46 +101,46 @@ export function littleEndian(words: readonly bigint[]): Uint8Array {
   const bytes = new Uint8Array(words.length * 8);
   const view = new DataView(bytes.buffer);
   for (const [index, word] of words.entries()) {
-    view.setBigUint64(index * 8, BigInt.asUintN(64, word), true);
+    view.setBigUint64(index * 8, word, true);
   }
   return bytes;
 }
 
 /** The part of a table behind its rows. Equal contents are kept once. */
 class TableMemory {
-  readonly #start: number;
-  readonly #chunks: Uint8Array[] = [];
+  readonly chunks: Uint8Array[] = [];
   readonly #addresses = new Map<string, bigint>();
-  #bytes = 0;
+  #end: number;
 
   constructor(start: number) {
-    this.#start = start;
+    this.#end = start;
+  }
+
+  /** Offset of the first byte behind everything placed so far. */
+  get end(): number {
+    return this.#end;
   }
 
   /** Address of `bytes`, 8-byte aligned. A slot is written to, so it has a name of its own. */
-  place(bytes: Uint8Array, name = `bytes ${Buffer.from(bytes).toString('latin1')}`): bigint {
+  place(
+    bytes: Uint8Array,
+    name = `bytes ${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')}`,
+  ): bigint {
     const known = this.#addresses.get(name);
     if (known !== undefined) return known;
-    const address = BigInt(TABLE_ADDRESS + this.#start + this.#bytes);
+    const address = BigInt(TABLE_ADDRESS + this.#end);
     const padded = new Uint8Array(Math.ceil(bytes.length / 8) * 8);
     padded.set(bytes);
-    this.#chunks.push(padded);
-    this.#bytes += padded.length;
+    this.chunks.push(padded);
+    this.#end += padded.length;
     this.#addresses.set(name, address);
-    if (this.#start + this.#bytes > TABLE_BYTES_MAX) {
+    if (this.#end > TABLE_BYTES_MAX) {
       throw new EnforceError(
         'ENF_ISOLATION_UNAVAILABLE',
         `the launch table is larger than ${TABLE_BYTES_MAX} bytes; grant fewer paths`,
       );
     }
     return address;
-  }
-
-  withFront(words: readonly bigint[]): Uint8Array {
-    return Buffer.concat([
-      littleEndian([BigInt(this.#start + this.#bytes), ...words]),
-      ...this.#chunks,
-    ]);
   }
 }
 
@@ -155,14 +159,16 @@ function numberOf(
   return BigInt(number);
 }
 
-function sixArguments(row: LaunchRow): readonly LaunchArgument[] {
-  return Array.from({ length: 6 }, (_, index) => row.args[index] ?? 0);
-}
-
 interface Place {
   readonly memory: TableMemory;
   readonly index: number;
   readonly stage: number;
+}
+
+function encodeRow(row: LaunchRow, number: bigint, place: Place): Uint8Array {
+  const words = [number, 0n, 0n, 0n, 0n, 0n, 0n];
+  for (const [index, argument] of row.args.entries()) words[index + 1] = resolve(argument, place);
+  return littleEndian([...words, BigInt(MODES[row.mode]), operandOf(row, place.memory)]);
 }
 
 function resolve(argument: LaunchArgument, { memory, index, stage }: Place): bigint {

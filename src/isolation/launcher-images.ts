@@ -7,8 +7,12 @@ export interface LauncherImage {
 }
 
 /**
- * The assembled launchers. Sources and the recipe are in `worker/launcher/`; a test assembles them
- * again and compares every byte.
+ * The assembled launchers. Their sources are in `worker/launcher/`; a test assembles them again and
+ * compares every byte. For x64, and with the prefix `aarch64-linux-gnu-` for arm64:
+ *
+ *     as -I worker/launcher worker/launcher/launcher-x64.s -o launcher.o
+ *     objcopy -O binary -j .text launcher.o launcher
+ *     sha256sum launcher; base64 -w 84 launcher
  */
 export const LAUNCHER_IMAGES: Readonly<Record<Architecture, LauncherImage>> = {
   x64: {

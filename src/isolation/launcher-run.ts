@@ -20,13 +20,15 @@ const REPORT_BYTES_MAX = 4096;
  * Runs a short table that ends in `exit_group`: a question to the kernel, or the kill of a user's
  * processes. A launcher that takes longer than `timeoutMs` is killed.
  *
- * @throws whatever spawn reports when the launcher cannot be started at all
+ * @throws {EnforceError} for rows that cannot be encoded; whatever spawn reports when the launcher
+ *   cannot be started at all
  */
-export function runLauncher(
+export async function runLauncher(
   launcher: Launcher,
   rows: readonly LaunchRow[],
   { timeoutMs = 5000 }: { readonly timeoutMs?: number } = {},
 ): Promise<LauncherRun> {
+  const bytes = encodeLaunchTable(rows, launcher.architecture);
   return new Promise((resolve, reject) => {
     const child = spawn(launcher.path, [], {
       stdio: ['ignore', 'ignore', 'ignore', 'ignore', 'pipe', 'pipe'],
@@ -48,6 +50,6 @@ export function runLauncher(
         report: Buffer.concat(chunks).subarray(0, REPORT_BYTES_MAX),
       });
     });
-    table.end(encodeLaunchTable(rows, launcher.architecture));
+    table.end(bytes);
   });
 }

@@ -14,7 +14,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { IsolationUnavailableError } from '../errors.ts';
 import { LAUNCHER_REFUSED } from './launch-table.ts';
@@ -52,7 +52,7 @@ const DESCRIPTOR_MIN = 32;
 export function openLauncher(options: LauncherOptions = {}): Launcher {
   const architecture = supported(options.architecture ?? process.arch);
   const { XDG_RUNTIME_DIR } = process.env;
-  const folders = options.folders ?? [tmpdir(), XDG_RUNTIME_DIR, '/dev/shm'];
+  const folders = options.folders ?? [tmpdir(), XDG_RUNTIME_DIR, '/dev/shm', homedir()];
   const attempts: { folder: string; cause: string }[] = [];
   for (const folder of folders) {
     if (folder === undefined) continue;

@@ -7,18 +7,20 @@ import { type BubblewrapLaunch, bubblewrapArguments } from './bubblewrap.ts';
 import type { CallCgroup } from './cgroup-call.ts';
 import { watchCgroup } from './cgroup-watch.ts';
 import { buildEnvironment } from './environment.ts';
+import type { ExplanationSection } from './explanation.ts';
 import { buildFilesystemView, type FilesystemView } from './filesystem-view.ts';
 import type { LandlockRules } from './landlock.ts';
 import { landlockGaps } from './landlock-rights.ts';
 import type { LaunchPlan } from './launch-plan.ts';
 import type { LaunchRow } from './launch-table.ts';
+import { explainLaunchTable } from './launch-table-explain.ts';
 import { buildLaunchRows, type LaunchResourceLimits } from './launch-table-rows.ts';
 import { watchLimits } from './limit-watch.ts';
 import type { LinuxHost } from './linux-host.ts';
 import type { Job } from './runner.ts';
 import { type BuiltinProfile, loadBuiltinProfile } from './seccomp-builtin.ts';
 import { compileSeccomp } from './seccomp-compile.ts';
-import { buildSeccompFilter, type SeccompSituation } from './seccomp-rules.ts';
+import { buildSeccompFilter, denyRules, type SeccompSituation } from './seccomp-rules.ts';
 import type { ResolvedTarget } from './tool-target.ts';
 import { entryPath, nodePath, programOf, type WorkerProgram } from './worker-program.ts';
 
@@ -100,6 +102,28 @@ function setupOf({ uid, egress }: LinuxCall): WorkerSetup {
   return { uid: uid ?? process.getuid?.() ?? 0, ...way };
 }
 
+/** Everything {@link planLinuxCall} decides, for people. */
+export function explainLinuxCall(call: LinuxCall): readonly ExplanationSection[] {
+  const choice = sandboxChoice(call.job.target, call.job.confinement);
+  const view = viewOf(call, choice);
+  const { launch, profileDigest } = planLinuxCall(call);
+  const denied = denyRules(situationOf(call, choice)).map(
+    ({ calls, reason }) => `${calls.join(' ')}: ${reason}`,
+  );
+  const stages = launch?.stages(0) ?? [];
+  return [
+    { title: `System calls: profile ${choice.profile}, SHA-256 ${profileDigest}`, lines: denied },
+    { title: 'May read', lines: view.read },
+    { title: 'May write', lines: view.write },
+    { title: 'May execute', lines: view.execute },
+    { title: 'Notes on files', lines: view.notes },
+    ...stages.map((rows, stage) => ({
+      title: `Launcher ${stage + 1} of ${stages.length}`,
+      lines: explainLaunchTable(rows).trimEnd().split('\n'),
+    })),
+  ].filter(({ lines }) => lines.length > 0);
+}
+
 /** The profile of a call, after the defaults for its kind of tool. */
 export interface SandboxChoice {
   readonly profile: BuiltinProfile;
@@ -164,25 +188,33 @@ function withBridge({ filesystem }: Confinement): FilesystemRules {
 
 /** Compiled once per call; again only where the pid of the tool is part of the filter. */
 function filterMaker(
-  { job, tier, host, uid }: LinuxCall,
-  { profile, exec }: SandboxChoice,
+  call: LinuxCall,
+  choice: SandboxChoice,
 ): { readonly filterFor: (selfPid: number | null) => Uint8Array; readonly digest: string } {
-  const rules = loadBuiltinProfile(profile);
-  const situation: SeccompSituation = {
+  const rules = loadBuiltinProfile(choice.profile);
+  const situation = situationOf(call, choice);
+  const filterFor = (selfPid: number | null): Uint8Array =>
+    compileSeccomp(buildSeccompFilter(rules, { ...situation, selfPid }));
+  // The pid is the only thing that differs from call to call: the digest is of a filter for pid 1.
+  return { filterFor, digest: createHash('sha256').update(filterFor(1)).digest('hex') };
+}
+
+function situationOf(
+  { job, tier, host, uid }: LinuxCall,
+  { exec }: SandboxChoice,
+): SeccompSituation {
+  return {
     architecture: host.launcher.architecture,
     kernel: host.kernel,
     tier,
     exec,
     sameUid: uid === null,
     landlockAbi: host.landlockAbi,
-    selfPid: null,
+    // Of the tool, known once it is started; only filters against signals need it.
+    selfPid: 1,
     network: networkOf(job.confinement.network),
     sessions: 'allowed',
   };
-  const filterFor = (selfPid: number | null): Uint8Array =>
-    compileSeccomp(buildSeccompFilter(rules, { ...situation, selfPid }));
-  // The pid is the only thing that differs from call to call: the digest is of a filter for pid 1.
-  return { filterFor, digest: createHash('sha256').update(filterFor(1)).digest('hex') };
 }
 
 function networkOf(rules: NetworkRules): SeccompSituation['network'] {

@@ -12,14 +12,15 @@ import {
   startEgressProxy,
 } from './egress-proxy.ts';
 import { guardGroups } from './exit-guard.ts';
+import type { ExplanationSection } from './explanation.ts';
 import type { Shortfall } from './host-support-error.ts';
 import { signalGroup } from './kill-tree.ts';
 import { buildKillRows } from './launch-table-rows.ts';
 import { runLauncher } from './launcher-run.ts';
 import type { LinuxHost } from './linux-host.ts';
-import { planLinuxCall, sandboxChoice } from './linux-plan.ts';
+import { explainLinuxCall, planLinuxCall, sandboxChoice } from './linux-plan.ts';
+import { runInScratch } from './run-in-scratch.ts';
 import { emptyReport, type Job, type RunEnd, type Runner, type RunReport } from './runner.ts';
-import { createScratch, removeScratch } from './scratch.ts';
 import { superviseProcess } from './supervisor.ts';
 import type { ResolvedTarget } from './tool-target.ts';
 
@@ -43,7 +44,6 @@ export type Resolution = Pick<EgressProxyOptions, 'resolve' | 'forbidden'>;
 
 /** What a call holds while it runs, released in reverse. */
 interface Holdings {
-  readonly scratch: string;
   readonly uid: number | null;
   readonly cgroup: CallCgroup | null;
   readonly egress: EgressProxy | null;
@@ -97,14 +97,35 @@ export class LinuxRunner implements Runner {
     return isContained ? null : NOT_CONTAINED;
   }
 
+  explain(job: Job): readonly ExplanationSection[] {
+    const uid = this.#host.identities?.take() ?? null;
+    if (uid !== null) this.#host.identities?.release(uid);
+    return explainLinuxCall({
+      job,
+      tier: this.tier,
+      host: this.#host,
+      uid,
+      cgroup: null,
+      egress: null,
+      scratch: join(tmpdir(), 'enforcecore-scratch'),
+      protectedPaths: this.#protectedPaths,
+      inherited: process.env,
+    });
+  }
+
   async run(job: Job): Promise<RunReport> {
+    return runInScratch([], (scratch) => this.#runIn(scratch, job));
+  }
+
+  async #runIn(scratch: string, job: Job): Promise<RunReport> {
     let holdings: Holdings | null = null;
     try {
-      holdings = await this.#acquire(job);
+      holdings = await this.#acquire(job, scratch);
       const { tier } = this;
       const plan = planLinuxCall({
         ...holdings,
         job,
+        scratch,
         tier,
         host: this.#host,
         protectedPaths: this.#protectedPaths,
@@ -126,10 +147,9 @@ export class LinuxRunner implements Runner {
     this.#unguard();
   }
 
-  async #acquire(job: Job): Promise<Holdings> {
+  async #acquire(job: Job, scratch: string): Promise<Holdings> {
     const { cgroups, identities } = this.#host;
     const { limits } = job.confinement;
-    const scratch = await createScratch(tmpdir());
     const uid = identities?.take() ?? null;
     let cgroup: CallCgroup | null = null;
     let egress: EgressProxy | null = null;
@@ -138,9 +158,9 @@ export class LinuxRunner implements Runner {
       egress = await startEgress(job, scratch, this.#resolution);
       // At `isolated` the folder stays the supervisor's: it holds the socket, and a tmpfs lies over it.
       if (uid !== null && this.tier === 'hardened') await chown(scratch, uid, uid);
-      return { scratch, uid, cgroup, egress };
+      return { uid, cgroup, egress };
     } catch (cause) {
-      await this.#release({ scratch, uid, cgroup, egress });
+      await this.#release({ uid, cgroup, egress });
       throw cause;
     }
   }
@@ -162,10 +182,9 @@ export class LinuxRunner implements Runner {
 
   async #release(holdings: Holdings | null): Promise<void> {
     if (holdings === null) return;
-    const { scratch, uid, cgroup, egress } = holdings;
+    const { uid, cgroup, egress } = holdings;
     await egress?.close();
     await cgroup?.remove();
-    await removeScratch(scratch);
     if (uid !== null) this.#host.identities?.release(uid);
   }
 }

@@ -1,6 +1,7 @@
 import type { Confinement, Failure, Layer, LimitKind, Tier } from '../call.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { EgressRecord } from './egress-proxy.ts';
+import type { ExplanationSection } from './explanation.ts';
 import type { Shortfall } from './host-support-error.ts';
 import type { ResolvedTarget } from './tool-target.ts';
 
@@ -85,6 +86,8 @@ export interface Runner {
   readonly enforces: ReadonlySet<string>;
   /** Why it cannot run such a tool under such a policy, when it cannot. */
   unsuited?(target: ResolvedTarget, confinement: Confinement): Shortfall | null;
+  /** What it would put around this job, in detail. Starts nothing. */
+  explain?(job: Job): readonly ExplanationSection[];
   /** Runs one job to its end. Never rejects; nothing of the worker is left when it resolves. */
   run(job: Job): Promise<RunReport>;
   /** Ends what is still running and frees what the runner holds. */

@@ -95,7 +95,7 @@ const profileSchema = z.strictObject({
 type ProfileRule = z.infer<typeof profileSchema>['syscalls'][number];
 
 /** One rule of a profile, with its names still by name. */
-export interface SeccompProfileRule {
+interface SeccompProfileRule {
   readonly names: readonly string[];
   readonly clause: SeccompClause;
   readonly includes: ProfileCondition;
@@ -103,7 +103,7 @@ export interface SeccompProfileRule {
 }
 
 /** When a Docker rule applies. A tool has no capabilities, so `caps` is never met. */
-export interface ProfileCondition {
+interface ProfileCondition {
   readonly caps?: readonly string[] | undefined;
   readonly arches?: readonly string[] | undefined;
   readonly minKernel?: string | undefined;

@@ -1,6 +1,6 @@
 // What is denied besides the profile. A profile says which system calls a program of some kind needs;
 // these rules say what no tool may do with them, whatever its profile. They only deny: none of them
-// can loosen a profile. Each was an attack that worked once.
+// can loosen a profile. Most were attacks that worked once.
 
 import { IsolationUnavailableError } from '../errors.ts';
 import {
@@ -50,8 +50,8 @@ const EAFNOSUPPORT = 97;
  * The filter of one launch: the rules of the situation before the clauses of the profile. Numbers
  * that no table has are answered as by a kernel that does not have them.
  *
- * @throws {IsolationUnavailableError} when the profile allows what `hardened` must deny a tool that
- *   runs as the supervisor's own user, or `selfPid` is missing
+ * @throws {IsolationUnavailableError} when signals must be denied and `selfPid` is missing
+ * @throws {PolicyError} when the profile is not for this architecture or contradicts itself
  */
 export function buildSeccompFilter(
   profile: SeccompProfile,

@@ -2,14 +2,13 @@ import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { PolicyError } from '../errors.ts';
 import { digestOf } from './canonical-json.ts';
+import { conflictsOf, notesOf } from './check-document.ts';
+import { mergeDocuments } from './merge-documents.ts';
+import { type Link, OBJECT, readChain } from './policy-chain.ts';
 import type { PolicyDocument } from './policy-document.ts';
-import { policySchema } from './policy-schema.ts';
 import { formatPath, formatProblem, type Problem } from './problem.ts';
-import { readObject } from './read-object.ts';
-import { readPolicyFile } from './read-policy-file.ts';
-import { readYaml, type TextProblem } from './read-yaml.ts';
-import { schemaProblems } from './schema-problems.ts';
-import { fromJson, placeOf, type SourceMap, type SourceNode, toJson } from './source-tree.ts';
+import { hasPath, placeOf } from './source-tree.ts';
+import { limitWidenings, wideningsOf } from './widenings.ts';
 
 /** A validated policy. Plain data: safe to keep, compare by `digest`, and share. */
 export interface Policy {
@@ -19,7 +18,7 @@ export interface Policy {
   readonly digest: string;
   /** Absolute path of the file that was asked for; null for a policy given as a value. */
   readonly file: string | null;
-  /** Every file of the chain, absolute, the asked-for file last. */
+  /** Every file of the chain, absolute, bases first, the asked-for file last. */
   readonly files: readonly string[];
   /** What a reader of the policy should know: stricter meanings, values that had no effect. */
   readonly notes: readonly string[];
@@ -33,10 +32,12 @@ export interface Policy {
 export interface LoadPolicyOptions {
   /** For relative paths of `source`, and in a policy given as a value. The process's by default. */
   readonly cwd?: string;
+  /** The operator's floor: put under the policy with `inheritance: narrow`, whatever it says. */
+  readonly base?: string | object;
 }
 
 /**
- * Loads a policy from a YAML file, or from a value of the same shape.
+ * Loads a policy from a YAML file, or from a value of the same shape, with everything it extends.
  *
  * @param source - path of a file (at most 1 MiB), or the document as plain data
  * @throws {PolicyError} `ENF_POLICY_READ` when there is no such text, `ENF_POLICY_INVALID` when it
@@ -47,23 +48,56 @@ export async function loadPolicy(
   options: LoadPolicyOptions = {},
 ): Promise<Policy> {
   const cwd = resolve(options.cwd ?? '.');
-  const reading =
-    typeof source === 'string' ? await readFile(resolve(cwd, source)) : readValue(source);
-  const { document, problems } = validate(reading);
-  if (problems.length > 0 || document === null) throw policyError(problems);
-  return policyOf(document, reading.file);
+  const floor = options.base === undefined ? null : await readChain(options.base, cwd);
+  const chain = await readChain(source, cwd);
+  const unread = [...(floor?.problems ?? []), ...chain.problems];
+  if (unread.length > 0) throw policyError(unread);
+
+  const links = [...(floor?.links ?? []), ...chain.links];
+  const files = [...new Set(links.flatMap(({ file }) => file ?? []))];
+  const { document, notes, problems } = fold(links, floor?.links.length ?? 0);
+  const conflicts = conflictsOf(document, files).map((conflict) => locate(links, conflict));
+  if (problems.length + conflicts.length > 0) throw policyError([...problems, ...conflicts]);
+
+  const file = chain.links.at(-1)?.file ?? null;
+  const allNotes = [...links.flatMap((link) => link.notes), ...notes, ...notesOf(document)];
+  const isDefault = links.length === 1 && file !== null && file === shippedDefault();
+  return policyOf(document, { file, files, notes: allNotes, isDefault });
 }
 
-function policyOf(document: PolicyDocument, file: string | null): Policy {
+/**
+ * One policy over another, as `extends` would. With `inheritance: narrow` in the base, the override
+ * may not widen anything.
+ *
+ * @throws {PolicyError} `ENF_POLICY_INVALID` naming each key that widens, or that conflicts
+ */
+export function mergePolicies(base: Policy, override: Policy): Policy {
+  const links = [base, override].map(linkOf);
+  const files = [...new Set([...base.files, ...override.files])];
+  const { document, notes, problems } = fold(links, 0);
+  const conflicts = conflictsOf(document, files).map((conflict) => locate(links, conflict));
+  if (problems.length + conflicts.length > 0) throw policyError([...problems, ...conflicts]);
+  const allNotes = [...base.notes, ...override.notes, ...notes];
+  return policyOf(document, { file: override.file, files, notes: allNotes, isDefault: false });
+}
+
+function linkOf({ document, file }: Policy): Link {
+  return { document, file, notes: [], root: EMPTY_ROOT };
+}
+
+/** Merged policies are values: there is no text to point into. */
+const EMPTY_ROOT: Link['root'] = { kind: 'map', place: { line: 0, column: 0 }, entries: [] };
+
+function policyOf(
+  document: PolicyDocument,
+  rest: Pick<Policy, 'file' | 'files' | 'notes' | 'isDefault'>,
+): Policy {
   return {
     name: document.name,
     ...(document.version === undefined ? {} : { version: document.version }),
     digest: digestOf(document),
-    file,
-    files: file === null ? [] : [file],
-    notes: [],
+    ...rest,
     document,
-    isDefault: file !== null && file === shippedDefault(),
   };
 }
 
@@ -72,72 +106,70 @@ export function shippedDefault(): string {
   return createRequire(import.meta.url).resolve('#policies/default.yaml');
 }
 
-/** A document before validation: a tree with places, or problems instead. */
-interface Reading {
-  readonly file: string | null;
-  readonly root: SourceNode | null;
+interface Folding {
+  readonly document: PolicyDocument;
+  readonly notes: readonly string[];
   readonly problems: readonly Problem[];
 }
 
-async function readFile(file: string): Promise<Reading> {
-  const reading = await readPolicyFile(file);
-  if ('problem' in reading) return { file, root: null, problems: [reading.problem] };
-  const { root, problems } = readYaml(reading.text);
-  return { file, root, problems: problems.map((problem) => textProblem(file, problem)) };
+/** @param floorLength - links of the operator's floor: what comes after them may only narrow */
+function fold(links: readonly Link[], floorLength: number): Folding {
+  const [first, ...rest] = links;
+  if (first === undefined) throw new TypeError('a chain has at least one policy');
+  let document = first.document;
+  const notes: string[] = [];
+  const problems: Problem[] = [];
+  for (const [index, link] of rest.entries()) {
+    const isNarrow =
+      document.inheritance === 'narrow' || (index + 1 >= floorLength && floorLength > 0);
+    if (isNarrow) {
+      const found = wideningsOf(document, link.document);
+      problems.push(...found.map(({ path, message }) => widens(link, path, message)));
+    } else {
+      const looser = limitWidenings(document, link.document);
+      notes.push(
+        ...looser.map(
+          ({ path, message }) => `\`${path.join('.')}\` keeps the base's value: ${message}`,
+        ),
+      );
+    }
+    document = mergeDocuments(document, link.document, isNarrow ? 'narrow' : 'merge');
+  }
+  return { document, notes, problems };
 }
 
-function readValue(source: object): Reading {
-  const { value, problems } = readObject(source);
+function widens(link: Link, path: readonly string[], message: string): Problem {
+  const name = formatPath(path);
   return {
-    file: null,
-    root: value === null ? null : fromJson(value),
-    problems: problems.map((problem) => textProblem(null, problem)),
+    file: link.file ?? OBJECT,
+    ...placeOf(link.root, path),
+    path: name,
+    code: 'widens',
+    message: `\`${name}\` would widen the base policy, which may only be narrowed: ${message}`,
   };
 }
 
-function textProblem(file: string | null, problem: TextProblem): Problem {
-  const { place, path, code, message } = problem;
-  return { file: file ?? OBJECT, ...place, path: formatPath(path), code, message };
-}
-
-/** Stands for the file of a policy that was given as a value. */
-const OBJECT = '<object>';
-
-interface Validation {
-  readonly document: PolicyDocument | null;
-  readonly problems: readonly Problem[];
-}
-
-function validate({ file, root, problems }: Reading): Validation {
-  if (root === null || problems.length > 0) return { document: null, problems };
-  const value = toJson(root.kind === 'map' ? withVersionText(root) : root);
-  const result = policySchema.safeParse(value);
-  if (result.success) return { document: result.data, problems: [] };
-  const found = schemaProblems(policySchema, value, result.error.issues).map(
-    ({ path, ...problem }) => ({
-      file: file ?? OBJECT,
-      ...placeOf(root, path),
-      path: formatPath(path),
-      ...problem,
-    }),
-  );
-  return { document: null, problems: found };
-}
-
-/** `version: 1.0` unquoted is a number to YAML; what was meant is the text. */
-function withVersionText(root: SourceMap): SourceMap {
-  const entries = root.entries.map((entry) => {
-    const { key, node } = entry;
-    if (key !== 'version' || node.kind !== 'scalar' || typeof node.value !== 'number') return entry;
-    return { ...entry, node: { ...node, value: node.text ?? String(node.value) } };
-  });
-  return { ...root, entries };
+/** Points at the last file of the chain that states the path. */
+function locate(
+  links: readonly Link[],
+  conflict: { path: readonly PropertyKey[]; code: Problem['code']; message: string },
+): Problem {
+  const link = links.findLast(({ root }) => hasPath(root, conflict.path)) ?? links.at(-1);
+  return {
+    file: link?.file ?? OBJECT,
+    ...(link === undefined ? { line: 0, column: 0 } : placeOf(link.root, conflict.path)),
+    path: formatPath(conflict.path),
+    code: conflict.code,
+    message: conflict.message,
+  };
 }
 
 const MESSAGE_PROBLEMS_MAX = 50;
 
 function policyError(problems: readonly Problem[]): PolicyError {
-  const sorted = [...problems].sort((a, b) => a.line - b.line || a.column - b.column);
+  const sorted = [...problems].sort((a, b) =>
+    a.file === b.file ? a.line - b.line || a.column - b.column : 0,
+  );
   const unread = problems.every(({ code }) => code === 'unreadable' || code === 'too-large');
   const lines = sorted.slice(0, MESSAGE_PROBLEMS_MAX).map(formatProblem);
   if (sorted.length > lines.length) lines.push(`and ${sorted.length - lines.length} more`);

@@ -56,5 +56,6 @@ export function formatPath(path: readonly PropertyKey[]): string {
 export function formatProblem(problem: Problem): string {
   const place = problem.line === 0 ? '' : `:${problem.line}:${problem.column}`;
   const hint = problem.suggestion === undefined ? '' : `; did you mean \`${problem.suggestion}\`?`;
-  return `${problem.file}${place}: ${problem.message}${hint}`;
+  // A key may hold anything that YAML can: terminals obey control characters.
+  return `${problem.file}${place}: ${problem.message}${hint}`.replace(/\p{Cc}/gu, '\ufffd');
 }

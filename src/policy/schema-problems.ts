@@ -190,7 +190,7 @@ function unknownKey(schema: Schema, path: readonly PropertyKey[], key: string): 
     const message = `\`${key}\` is reserved: this version has nothing that would honour it`;
     return { path: at, code: 'reserved-key', message };
   }
-  const suggestion = nearestName(key, keysAt(schema, path)) ?? homeOf(schema, key);
+  const suggestion = homeOf(schema, key) ?? nearestName(key, keysAt(schema, path));
   return {
     path: at,
     code: 'unknown-key',
@@ -213,7 +213,7 @@ export function keysAt(schema: Schema, path: readonly PropertyKey[]): string[] {
     const [head, ...rest] = path;
     const def = option._zod.def as SchemaDef;
     if (head === undefined) return Object.keys(def.shape ?? {});
-    const child = def.shape?.[String(head)] ?? def.valueType ?? def.element;
+    const child = def.shape?.[String(head)] ?? def.valueType ?? def.catchall ?? def.element;
     return child === undefined ? [] : keysAt(child, rest);
   });
 }
@@ -222,6 +222,7 @@ export function keysAt(schema: Schema, path: readonly PropertyKey[]): string[] {
 interface SchemaDef {
   readonly shape?: Readonly<Record<string, Schema>>;
   readonly valueType?: Schema;
+  readonly catchall?: Schema;
   readonly element?: Schema;
   readonly innerType?: Schema;
   readonly options?: readonly Schema[];

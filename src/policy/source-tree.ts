@@ -66,17 +66,6 @@ export function placeOf(root: SourceNode, path: readonly PropertyKey[]): Place {
   return place;
 }
 
-/** Where the value of a path is written, or its nearest ancestor. */
-export function valuePlaceOf(root: SourceNode, path: readonly PropertyKey[]): Place {
-  let node: SourceNode = root;
-  for (const key of path) {
-    const child = childOf(node, key);
-    if (child === undefined) return placeOf(root, path);
-    node = child;
-  }
-  return node.place;
-}
-
 /** A tree for data that was never text. */
 export function fromJson(value: Json): SourceNode {
   if (typeof value !== 'object' || value === null) return { kind: 'scalar', place: NOWHERE, value };
@@ -89,4 +78,14 @@ export function fromJson(value: Json): SourceNode {
     node: fromJson(child),
   }));
   return { kind: 'map', place: NOWHERE, entries };
+}
+
+/** True when every key of a path is written. */
+export function hasPath(root: SourceNode, path: readonly PropertyKey[]): boolean {
+  let node: SourceNode | undefined = root;
+  for (const key of path) {
+    node = childOf(node, key);
+    if (node === undefined) return false;
+  }
+  return true;
 }

@@ -8,10 +8,10 @@ export {
 } from './categories.ts';
 export type { Finding } from './finding.ts';
 export { type CustomPattern, PatternRegistry, type Validator } from './pattern-registry.ts';
+export type { Direction } from './plan.ts';
 export { detect, type OneOffOptions, redact, redactStream } from './redact.ts';
 export {
   createRedactor,
-  type Direction,
   type RedactionResult,
   type RedactOptions,
   type Redactor,

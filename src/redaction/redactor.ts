@@ -1,22 +1,12 @@
-import { PolicyError } from '../errors.ts';
-import {
-  PII_CATEGORIES,
-  type PiiCategory,
-  SECRET_CATEGORIES,
-  type SecretCategory,
-  STRATEGIES,
-} from './categories.ts';
 import type { Finding } from './finding.ts';
-import { PatternRegistry } from './pattern-registry.ts';
-import { type ArgumentKind, type ReplacementRule, replacementFor } from './replacement.ts';
-import type { RedactionRules, SecretRules } from './rules.ts';
-import { createScanner, piiDetectors, type Scanner, secretDetectors } from './scanner.ts';
+import type { PatternRegistry } from './pattern-registry.ts';
+import { type Direction, planFor, type RedactionPlan } from './plan.ts';
+import { type ArgumentKind, replaceFindings, replacementFor } from './replacement.ts';
+import type { RedactionRules } from './rules.ts';
+import type { Scanner } from './scanner.ts';
 import { scanInSegments } from './segments.ts';
 import { RedactionStream } from './stream.ts';
-import { type Entity, type Place, type RedactedText, Walk } from './structure/walk.ts';
-
-/** Which way a value goes: to the tool, or back from it. */
-export type Direction = 'input' | 'output';
+import { type Entity, type Place, Walk } from './structure/walk.ts';
 
 /** How one value is redacted. */
 export interface RedactOptions {
@@ -64,123 +54,43 @@ export function createRedactor(
   options: { readonly patterns?: PatternRegistry } = {},
 ): Redactor {
   const plan = planFor(rules, options.patterns);
-  const redactText = (text: string, direction: Direction, place: Place) =>
-    replaceAll(text, plan, direction, place);
+  const findFor = (direction: Direction) => (text: string, place: Place) =>
+    scanInSegments(scannerFor(plan, direction, place.isExempt), { text, hint: place.hint });
+  const replace = ({ category }: Finding, matched: string, { kind }: Place) =>
+    replacementFor(category, matched, plan.replacementOf(category), kind);
   return {
     redact: (value, { direction = 'output', kinds = {}, root = '' } = {}) => {
       const placeOf = placing(kinds, plan.exempt);
       const walk = new Walk({
-        redactText: (text, place) => redactText(text, direction, place),
+        find: findFor(direction),
+        replace,
         placeOf,
+        readsSmallNumbers: plan.hasPatterns,
       });
-      const top = { path: '', hint: '', kind: 'data', isExempt: false, depth: -1 } as const;
-      const redacted = walk.value(value, placeOf(top, root, ''));
+      const redacted = walk.value(value, placeOf(ABOVE, root, ''));
       return resultOf(redacted as typeof value, walk.entities);
     },
     redactText: (text, { direction = 'output' } = {}) => {
-      const { text: value, findings } = redactText(text, direction, TEXT);
+      const findings = findFor(direction)(text, TEXT);
+      const value = replaceFindings(text, findings, (one, matched) => replace(one, matched, TEXT));
       return resultOf(value, findings.map(atTop));
     },
-    detect: (text, { direction = 'output' } = {}) =>
-      scanInSegments(scannerFor(plan, direction, false), { text, hint: '' }).map(atTop),
+    detect: (text, { direction = 'output' } = {}) => findFor(direction)(text, TEXT).map(atTop),
     stream: ({ direction = 'output' } = {}) =>
-      new RedactionStream(scannerFor(plan, direction, false), ({ category }, matched) =>
-        replacementFor(category, matched, ruleFor(plan, category), 'data'),
+      new RedactionStream(scannerFor(plan, direction, false), (finding, matched) =>
+        replace(finding, matched, TEXT),
       ),
   };
 }
 
 /** A text that is not part of a structure. */
 const TEXT: Place = { path: '', hint: '', kind: 'data', isExempt: false, depth: 0 };
+/** Above the root of a structure. */
+const ABOVE: Place = { ...TEXT, depth: -1 };
 
-interface Plan {
-  readonly input: Scanner;
-  readonly output: Scanner;
-  /** For exempt places: everything but personal data. */
-  readonly exemptScanner: Scanner;
-  readonly replacements: ReadonlyMap<string, ReplacementRule>;
-  readonly exempt: readonly string[];
-}
-
-function planFor(rules: RedactionRules, registry: PatternRegistry | undefined): Plan {
-  const pii = rules.pii_redaction?.enabled === false ? undefined : rules.pii_redaction;
-  const secrets = rules.secret_detection?.enabled === false ? undefined : rules.secret_detection;
-  const piiCategories = pii === undefined ? [] : (pii.categories ?? PII_CATEGORIES);
-  const direction = pii?.direction ?? 'both';
-  checkOneOf('pii_redaction.categories', piiCategories, PII_CATEGORIES);
-  checkOneOf('pii_redaction.direction', [direction], ['input', 'output', 'both']);
-  checkOneOf('pii_redaction.strategy', [pii?.strategy ?? 'placeholder'], STRATEGIES);
-  checkOneOf('secret_detection.strategy', [secrets?.strategy ?? 'placeholder'], STRATEGIES);
-  const secretCategories = secrets === undefined ? [] : categoriesOf(secrets);
-  checkOneOf('secret_detection.categories', secretCategories, SECRET_CATEGORIES);
-  const patterns = [...(registry?.patterns ?? []), ...ownPatterns(rules)];
-  const always = [
-    ...patterns.map((pattern) => pattern.detect),
-    ...secretDetectors(secretCategories),
-  ];
-  const scanner = (categories: readonly PiiCategory[]) =>
-    createScanner([...always, ...piiDetectors(categories)]);
-  const own = { strategy: pii?.strategy ?? 'placeholder', salt: pii?.salt } as const;
-  return {
-    input: scanner(direction === 'output' ? [] : piiCategories),
-    output: scanner(direction === 'input' ? [] : piiCategories),
-    exemptScanner: scanner([]),
-    replacements: new Map<string, ReplacementRule>([
-      ...SECRET_CATEGORIES.map(
-        (category) =>
-          [category, { strategy: secrets?.strategy ?? 'placeholder', salt: pii?.salt }] as const,
-      ),
-      ...PII_CATEGORIES.map((category) => [category, own] as const),
-      ...patterns.map(({ name, placeholder }) => [name, { ...own, placeholder }] as const),
-    ]),
-    exempt: pii?.exempt ?? [],
-  };
-}
-
-function categoriesOf({ categories = 'all' }: SecretRules): readonly SecretCategory[] {
-  return categories === 'all' ? SECRET_CATEGORIES : categories;
-}
-
-function ownPatterns({
-  custom_patterns: patterns = [],
-}: RedactionRules): PatternRegistry['patterns'] {
-  const registry = new PatternRegistry();
-  for (const pattern of patterns) registry.register(pattern);
-  return registry.patterns;
-}
-
-function checkOneOf(rule: string, values: readonly string[], allowed: readonly string[]): void {
-  const wrong = values.find((value) => !allowed.includes(value));
-  if (wrong === undefined) return;
-  throw new PolicyError(
-    'ENF_REDACTION_RULES',
-    `\`${rule}\`: expected one of ${allowed.join(', ')}, got \`${wrong}\``,
-    { details: { rule, allowed } },
-  );
-}
-
-function scannerFor(plan: Plan, direction: Direction, isExempt: boolean): Scanner {
+function scannerFor(plan: RedactionPlan, direction: Direction, isExempt: boolean): Scanner {
   if (isExempt) return plan.exemptScanner;
   return direction === 'input' ? plan.input : plan.output;
-}
-
-function ruleFor(plan: Plan, category: string): ReplacementRule {
-  return plan.replacements.get(category) ?? { strategy: 'placeholder' };
-}
-
-function replaceAll(text: string, plan: Plan, direction: Direction, place: Place): RedactedText {
-  const scan = scannerFor(plan, direction, place.isExempt);
-  const findings = scanInSegments(scan, { text, hint: place.hint });
-  if (findings.length === 0) return { text, findings };
-  let redacted = '';
-  let from = 0;
-  for (const { category, start, end } of findings) {
-    const matched = text.slice(start, end);
-    redacted += text.slice(from, start);
-    redacted += replacementFor(category, matched, ruleFor(plan, category), place.kind);
-    from = end;
-  }
-  return { text: redacted + text.slice(from), findings };
 }
 
 function placing(
@@ -196,12 +106,12 @@ function placing(
   });
 }
 
-function atTop(finding: Finding): Entity {
-  return { ...finding, path: '' };
+function atTop({ category, start, end }: Finding): Entity {
+  return { category, start, end, path: '' };
 }
 
 function resultOf<T>(value: T, entities: readonly Entity[]): RedactionResult<T> {
-  const counts: Record<string, number> = {};
-  for (const { category } of entities) counts[category] = (counts[category] ?? 0) + 1;
-  return { value, entities, counts };
+  const counts = new Map<string, number>();
+  for (const { category } of entities) counts.set(category, (counts.get(category) ?? 0) + 1);
+  return { value, entities, counts: Object.fromEntries(counts) };
 }

@@ -1,5 +1,6 @@
 import { createHash, createHmac } from 'node:crypto';
 import { maskOf, type Strategy } from './categories.ts';
+import type { Finding } from './finding.ts';
 
 /**
  * What kind of text an argument is. In a command `<EMAIL>` would be a redirection, so there and in
@@ -53,4 +54,26 @@ function wordFor(category: string, matched: string, rule: ReplacementRule): stri
 function digest(matched: string, salt: string | undefined): string {
   const hash = salt === undefined ? createHash('sha256') : createHmac('sha256', salt);
   return hash.update(matched, 'utf8').digest('hex').slice(0, 16);
+}
+
+/**
+ * A text with its findings replaced.
+ *
+ * @param findings - disjoint, in order of position
+ * @param replace - gives what takes the place of a match
+ */
+export function replaceFindings(
+  text: string,
+  findings: readonly Finding[],
+  replace: (finding: Finding, matched: string) => string,
+): string {
+  if (findings.length === 0) return text;
+  let redacted = '';
+  let from = 0;
+  for (const finding of findings) {
+    redacted += text.slice(from, finding.start);
+    redacted += replace(finding, text.slice(finding.start, finding.end));
+    from = finding.end;
+  }
+  return redacted + text.slice(from);
 }

@@ -32,7 +32,7 @@ const REACH = 160;
 const NEAR = 24;
 /** Characters that make one word of a match and its neighbour, or do so before another one. */
 const GLUE = /[\p{L}\p{M}\p{N}_@]/u;
-const JOINT = /[.+:/%&\\()-]/;
+const JOINT = /[.+:/%&\\()=~?#*$!|-]/;
 
 /** Finds everything it was made for in a text: disjoint findings in order of position. */
 export type Scanner = (source: Source) => Finding[];
@@ -79,11 +79,12 @@ function blobScan(detectors: readonly Detector[], depth: number): ScanDecoded {
 }
 
 function toOriginal({ category, start, end }: Finding, { view, offset }: Reading): Finding {
-  return {
-    category,
-    start: offset + (view.starts[start] as number),
-    end: offset + (view.ends[end - 1] as number),
-  };
+  const first = view.starts[start] as number;
+  const last = view.starts[end - 1] as number;
+  // What was displayed the other way round ends where it starts.
+  return last < first
+    ? { category, start: offset + last, end: offset + (view.ends[start] as number) }
+    : { category, start: offset + first, end: offset + (view.ends[end - 1] as number) };
 }
 
 /**
@@ -112,34 +113,46 @@ function freedBy(
   fresh: readonly Finding[],
   all: readonly Finding[],
 ): Finding[] {
-  const { text } = source;
-  const freed: Finding[] = [];
-  for (const { start, end } of fresh) {
-    const before = { from: Math.max(0, start - REACH), to: start };
-    const after = { from: end, to: Math.min(text.length, end + REACH) };
-    if (isGlue(text, start - 1, -1))
-      freed.push(...found(before).filter(endsBy(start, before.from)));
-    if (isGlue(text, end, 1)) freed.push(...found(after).filter(startsBy(end, after.to)));
+  const pieces = fresh.flatMap((finding) => gluedPieces(source.text, finding));
+  if (pieces.length * REACH * 2 > source.text.length) {
+    const text = blankOut(source.text, 0, all);
+    return findAll(detectors, { ...source, text }, 0);
   }
-  return freed;
+  return pieces.flatMap((piece) => {
+    const text = blankOut(source.text.slice(piece.from, piece.to), piece.from, all);
+    return findAll(detectors, { text, hint: '' }, 0)
+      .map(({ category, start, end }) => ({
+        category,
+        start: start + piece.from,
+        end: end + piece.from,
+      }))
+      .filter(piece.isFreed);
+  });
+}
 
-  function found({ from, to }: { from: number; to: number }): Finding[] {
-    const piece = blankOut(text.slice(from, to), from, all);
-    return findAll(detectors, { text: piece, hint: '' }, 0).map((finding) => ({
-      ...finding,
-      start: finding.start + from,
-      end: finding.end + from,
-    }));
-  }
+/** A stretch of text beside a match, and which findings in it the match may have hidden. */
+interface Piece {
+  readonly from: number;
+  readonly to: number;
+  readonly isFreed: (finding: Finding) => boolean;
+}
 
-  // What lies away from the match is unchanged; at the far edge it may be half of something.
-  function endsBy(near: number, far: number): (finding: Finding) => boolean {
-    return ({ start, end }) => end > near - NEAR && (start > far || far === 0);
+/** What lies away from the match is unchanged; at the far edge it may be half of something. */
+function gluedPieces(text: string, match: Finding): Piece[] {
+  const pieces: Piece[] = [];
+  if (isGlue(text, match.start - 1, -1)) {
+    const from = Math.max(0, match.start - REACH);
+    const isFreed = ({ start, end }: Finding) =>
+      end > match.start - NEAR && (start > from || from === 0);
+    pieces.push({ from, to: match.start, isFreed });
   }
-
-  function startsBy(near: number, far: number): (finding: Finding) => boolean {
-    return ({ start, end }) => start < near + NEAR && (end < far || far === text.length);
+  if (isGlue(text, match.end, 1)) {
+    const to = Math.min(text.length, match.end + REACH);
+    const isFreed = ({ start, end }: Finding) =>
+      start < match.end + NEAR && (end < to || to === text.length);
+    pieces.push({ from: match.end, to, isFreed });
   }
+  return pieces;
 }
 
 function isGlue(text: string, at: number, step: 1 | -1): boolean {

@@ -1,6 +1,6 @@
 import type { Finding } from './finding.ts';
 import type { Scanner } from './scanner.ts';
-import { AHEAD, contextStart, cutAfter } from './segments.ts';
+import { AHEAD, contextStart, cutAfter, SEGMENT_MAX } from './segments.ts';
 
 /** A scan waits for this much new text. */
 const STEP = 512;
@@ -52,7 +52,8 @@ export class RedactionStream {
       const cut = cutAfter(this.#text, this.#from, findings, isEnd);
       if (cut === null) {
         // A scan that settles nothing is repeated only when there is twice as much.
-        this.#scanAt = 2 * (this.#text.length - this.#from);
+        const twice = 2 * (this.#text.length - this.#from);
+        this.#scanAt = Math.min(twice, SEGMENT_MAX + AHEAD);
         break;
       }
       given += this.#give(findings, cut);

@@ -75,10 +75,12 @@ export function settle(
     if (kind === 'slot') freeSlot(accounts, key, grantId);
     const budget = kind === 'budget' ? accounts.budgets.get(key) : undefined;
     if (budget === undefined) return [];
-    const spent = budget.spent + Math.max(amount, actualMicroUsd);
+    const lastMicroUsd = Math.max(amount, actualMicroUsd);
+    const spent = budget.spent + lastMicroUsd;
     const reserved = budget.reserved - amount;
     accounts.budgets.set(key, { ...budget, spent, reserved });
-    return [{ key, spentMicroUsd: spent, reservedMicroUsd: reserved, maxMicroUsd: budget.max }];
+    const account = { key, spentMicroUsd: spent, reservedMicroUsd: reserved };
+    return [{ ...account, lastMicroUsd, maxMicroUsd: budget.max }];
   });
 }
 
@@ -173,9 +175,15 @@ function freeSlot(accounts: Accounts, key: string, grantId: string): void {
   else accounts.slots.delete(key);
 }
 
-/** Drops windows in which nothing counts any more, whenever their number is a power of two. */
+/** Looks for expired windows whenever their number is a power of two, so that it costs little. */
 function sweep(windows: Map<string, Window>, now: number): void {
   const isPowerOfTwo = (windows.size & (windows.size - 1)) === 0;
-  if (windows.size < SWEEP_MIN || !(isPowerOfTwo || windows.size >= KEYS_MAX)) return;
+  if (windows.size >= SWEEP_MIN && (isPowerOfTwo || windows.size >= KEYS_MAX)) {
+    dropExpired(windows, now);
+  }
+}
+
+/** Drops windows in which nothing counts any more. */
+export function dropExpired(windows: Map<string, Window>, now: number): void {
   for (const [key, window] of windows) if (isExpired(window, now)) windows.delete(key);
 }

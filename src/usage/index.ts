@@ -1,3 +1,4 @@
+export { fileStore } from './file-store.ts';
 export type {
   KillSwitch,
   KillSwitchChange,
@@ -5,7 +6,14 @@ export type {
   KillSwitchState,
 } from './kill-switch.ts';
 export { createKillSwitch } from './kill-switch.ts';
-export type { Grant, GrantAnswer, GrantIds, Ledger, LedgerOptions } from './ledger.ts';
+export type {
+  BudgetCrossing,
+  Grant,
+  GrantAnswer,
+  GrantIds,
+  Ledger,
+  LedgerOptions,
+} from './ledger.ts';
 export { createLedger } from './ledger.ts';
 export { memoryStore } from './memory-store.ts';
 export type {

@@ -29,7 +29,12 @@ export interface KillSwitch {
    */
   reset(actor: string): void;
 
-  /** Calls back on every change. @returns stops calling back */
+  /**
+   * Calls back on every change. What a listener throws reaches whoever tripped or reset the
+   * switch, after every listener was told.
+   *
+   * @returns stops calling back
+   */
   onChange(listener: (change: KillSwitchChange) => void): () => void;
 
   /** Stops watching the file and listening for the signal. The state stays as it is. */
@@ -58,6 +63,8 @@ export function createKillSwitch(options: KillSwitchOptions = {}): KillSwitch {
   let state: KillSwitchState = file === undefined ? RUNNING : stateOfFile(file);
   /** A trip that could not be written must not be undone by the absence of the file. */
   let isWritten = file !== undefined;
+  /** Trips and resets in this process. A look that began before one of them saw the past. */
+  let epoch = 0;
 
   const change = (next: KillSwitchState, by: string): void => {
     if (next.tripped === state.tripped) return;
@@ -67,12 +74,15 @@ export function createKillSwitch(options: KillSwitchOptions = {}): KillSwitch {
 
   const trip = (reason: string, by: string): void => {
     const line = oneLine(reason) || 'no reason given';
+    epoch += 1;
     if (file !== undefined) isWritten = writeReason(file, line);
     change({ tripped: true, reason: line }, by);
   };
 
   const look = async (): Promise<void> => {
+    const began = epoch;
     const present = await isPresent(file ?? '');
+    if (began !== epoch) return;
     if (present && file !== undefined) change(stateOfFile(file), 'file');
     else if (isWritten) change(RUNNING, 'file');
   };
@@ -87,6 +97,7 @@ export function createKillSwitch(options: KillSwitchOptions = {}): KillSwitch {
     },
     trip: (reason) => trip(reason, 'call'),
     reset(actor) {
+      epoch += 1;
       if (file !== undefined) removeFile(file);
       change(RUNNING, oneLine(actor) || 'unknown');
     },

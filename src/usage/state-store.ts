@@ -37,6 +37,8 @@ export interface StateStore {
 export interface BudgetAccount {
   readonly key: string;
   readonly spentMicroUsd: number;
+  /** What the settled call added. */
+  readonly lastMicroUsd: number;
   readonly reservedMicroUsd: number;
   readonly maxMicroUsd: number;
 }

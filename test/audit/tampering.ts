@@ -10,7 +10,7 @@ import { makePrivateKey, parsePrivateKey } from '../../src/audit/signing-key.ts'
 import type { Json } from '../../src/call.ts';
 import { decision, outcome, scratchPath } from './sample-trail.ts';
 
-export const ORIGIN = 'example.com/sample';
+const ORIGIN = 'example.com/sample';
 const ROTATE_MS = 10_000;
 
 /** A trail of three segments with a signed checkpoint over 84 entries and three more behind it. */

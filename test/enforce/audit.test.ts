@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { type FileLayer, nodeFileLayer } from '../../src/audit/file-layer.ts';
 import { verifyTrail } from '../../src/audit/index.ts';
 import { createEnforcer } from '../../src/enforce/index.ts';
+import { loadSettings } from '../../src/settings.ts';
 import { tool } from '../fixtures/job.ts';
 import { openEnforcer, testFolder } from '../fixtures/open-enforcer.ts';
 
@@ -133,11 +134,8 @@ describe('audit that is off', () => {
     ['by the settings', { settings: { auditEnabled: false } }],
   ])('is refused by a policy that requires it: %s', async (_how, options) => {
     const settings = {
+      ...(await loadSettings({ env: {}, cwd: testFolder() })),
       auditPath: join(testFolder(), 'trail'),
-      auditEnabled: true,
-      auditDurability: 'os' as const,
-      stateDir: null,
-      logLevel: 'silent' as const,
       ...('settings' in options ? options.settings : {}),
     };
     const strict = { name: 'strict', audit: { required: true } };
@@ -155,13 +153,7 @@ describe('audit that is off', () => {
 
   test('by default it is where the settings say', async () => {
     const auditPath = join(testFolder(), 'trail');
-    const settings = {
-      auditPath,
-      auditEnabled: true,
-      auditDurability: 'os',
-      stateDir: null,
-      logLevel: 'silent',
-    } as const;
+    const settings = { ...(await loadSettings({ env: {}, cwd: testFolder() })), auditPath };
     const enforcer = await createEnforcer({ policy: { name: 'x' }, settings });
     const call = enforcer.wrap('f', () => 1, { trusted: ['isolation'] });
     expect(await call()).toBe(1);

@@ -67,8 +67,13 @@ test('redaction is on unless it is switched off', async () => {
     categories: ['email', 'phone', 'ssn', 'credit_card', 'ip_address'],
     strategy: 'placeholder',
     direction: 'both',
+    exempt: [],
   });
-  expect(redaction.secret_detection).toEqual({ enabled: true, categories: 'all' });
+  expect(redaction.secret_detection).toEqual({
+    enabled: true,
+    categories: 'all',
+    strategy: 'placeholder',
+  });
   const off = (await compiled({ pii_redaction: { enabled: false } })).rulesFor('x');
   expect(off.redaction.pii_redaction.enabled).toBe(false);
 });

@@ -95,10 +95,11 @@ describe('a failing rule', () => {
       ...policy,
       checksFor: () => ({
         charges: [],
+        output: () => [],
         checks: [
           {
             rule: 'conditions[0]',
-            isSoft: false,
+            force: 'hard' as const,
             run: () => {
               throw new TypeError('secret');
             },

@@ -1,7 +1,9 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { prepareHierarchy } from '../../src/isolation/cgroup-delegation.ts';
-import type { GroupFiles } from '../../src/isolation/cgroup-files.ts';
+import { type GroupFiles, hostGroupFiles } from '../../src/isolation/cgroup-files.ts';
 import { probeCgroups } from '../../src/isolation/cgroup-probe.ts';
 
 const SCOPE = '/sys/fs/cgroup/user/app.scope';
@@ -90,6 +92,20 @@ test('says why a tree that is read-only cannot be used, on both versions', () =>
       cause: expect.stringContaining('EROFS'),
       remedy: expect.any(String),
     });
+});
+
+test('a tree that takes folders but no limits is not usable, and nothing is left in it', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tree-'));
+  const read = (path: string) =>
+    ({
+      '/proc/self/mountinfo': `30 29 0:26 / ${folder} rw - cgroup cgroup rw,memory\n`,
+      '/proc/self/cgroup': '4:memory:/\n',
+    })[path] ?? '';
+  const support = await probeCgroups({ ...hostGroupFiles, read });
+  expect(support).toMatchObject({ works: false });
+  expect(support.shortfall?.cause).toContain('ENOENT');
+  expect(readdirSync(folder)).toEqual([]);
+  rmSync(folder, { recursive: true });
 });
 
 test('a host without groups, or with groups that only kill, gets a cause and a remedy', async () => {

@@ -65,7 +65,7 @@ describe('the tier', () => {
       'nothing works here',
       [],
       {},
-      'tier `thread` or a stronger one is needed, but it does not work on this host',
+      'tier `thread` or a stronger one is needed, but strongest here is `none`',
     ],
     ['only threads work here', [runner('thread')], {}, 'tier `thread` or a stronger one is needed'],
     ['the level does not work here', ALL, { level: 'isolated' }, 'tier `isolated` is needed'],

@@ -4,7 +4,9 @@ import {
   type AddressInfo,
   connect,
   createServer as createTcpServer,
+  getDefaultAutoSelectFamily,
   type Socket,
+  setDefaultAutoSelectFamily,
   type Server as TcpServer,
 } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -307,6 +309,36 @@ test('refuses everything once a record could not be taken, and says why at the e
   expect(await get(proxy, `http://allowed.test:${port}/`)).toMatch(/^403/);
   expect(hits).toEqual([]);
   await expect(proxy.close()).rejects.toThrow('the trail is full');
+});
+
+test('stops after so many requests, and the last record says so', async () => {
+  const proxy = await start({ requestsMax: 2 });
+  for (const status of [200, 403, 403, 403])
+    expect(await get(proxy, `http://allowed.test:${port}/`)).toMatch(new RegExp(`^${status}`));
+  await proxy.close();
+  expect(records.map(({ effect, reason }) => reason ?? effect).sort()).toEqual([
+    'allow',
+    'too-many',
+  ]);
+});
+
+test('unless told otherwise asks the host’s resolver, and never connects to this host', async () => {
+  const rules = { allowedDomains: ['localhost', '*.invalid'], deniedDomains: [] };
+  const onRecord = (record: EgressRecord) => records.push(record);
+  const proxy = await startEgressProxy({ rules, socketPath: join(folder, 'own.sock'), onRecord });
+  proxies.push(proxy);
+  expect(await get(proxy, `http://localhost:${port}/`)).toBe('403 enforcecore: forbidden-address');
+  expect(await get(proxy, 'http://nowhere.invalid/')).toBe('403 enforcecore: not-resolved');
+  expect(hits).toEqual([]);
+});
+
+test('holds a connection to its address also where one address is asked for', async () => {
+  const before = getDefaultAutoSelectFamily();
+  setDefaultAutoSelectFamily(false);
+  const proxy = await start();
+  const answer = await get(proxy, `http://allowed.test:${port}/`);
+  setDefaultAutoSelectFamily(before);
+  expect(answer).toContain('200');
 });
 
 test('survives what is no request at all', async () => {

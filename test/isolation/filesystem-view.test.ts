@@ -346,6 +346,24 @@ describe('the packages of a module tool', () => {
     expect(canRead(read, '/home/u/app/node_modules/.cache/audit/0')).toBe(false);
   });
 
+  test('are not searched for links without end', () => {
+    const many = Object.fromEntries(
+      Array.from({ length: 65_537 }, (_, index) => [`/home/u/app/node_modules/${index}.js`, '']),
+    );
+    const { read, notes } = view(
+      {
+        '/home/u/app/package.json': '',
+        '/home/u/app/t.js': '',
+        ...many,
+        '/home/u/app/node_modules/zz': '-> /home/u/dev/zz',
+        '/home/u/dev/zz/package.json': '',
+      },
+      { entry: '/home/u/app/t.js' },
+    );
+    expect(canRead(read, '/home/u/dev/zz/package.json')).toBe(false);
+    expect(notes.join()).toContain('too many installed packages');
+  });
+
   test.each(['.pnp.cjs', '.pnp.loader.mjs'])('of Yarn are refused in archives (%s)', (name) => {
     const tree = {
       '/home/u/ws/packages/a/package.json': '',

@@ -14,8 +14,9 @@ import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { afterAll, describe, expect, test } from 'vitest';
 import { encodeLaunchTable, type LaunchRow } from '../../src/isolation/launch-table.ts';
+import type { LaunchTableInput } from '../../src/isolation/launch-table-rows.ts';
 import { decodeLaunchReport } from '../../src/isolation/launcher-report.ts';
-import { lacks, launcher, NO_LANDLOCK_PATHS, rowsOf } from './launched-program.ts';
+import { isRoot, lacks, launcher, OTHER_USER, rowsOf, SYSTEM_RULES } from './launched-program.ts';
 
 // Two launchers: one that joins cgroups and starts bubblewrap, one inside that does the rest. Both
 // tables are sent over the same descriptor, both reports come back over the same one.
@@ -65,24 +66,31 @@ function outerRows(
   );
 }
 
-const INNER: readonly LaunchRow[] = rowsOf(
-  {
-    argv: ['/usr/bin/sh', '-c', 'cat /shared/note; ls /proc/self/fd | tr "\\n" " "'],
-    profile: 'compat',
-    situation: { tier: 'isolated', exec: 'any' },
-    table: {
-      parentPid: null,
-      landlock: {
-        ...NO_LANDLOCK_PATHS,
-        read: ['/usr', '/shared', '/proc'],
-        write: ['/dev/null'],
-        execute: ['/usr'],
-        ownProc: false,
+const ROOT_WAY = ['pid', 'net', 'ipc', 'uts', 'cgroup'].map((kind) => `--unshare-${kind}`);
+
+function innerRows(command: string, table: Partial<LaunchTableInput> = {}): readonly LaunchRow[] {
+  return rowsOf(
+    {
+      argv: ['/usr/bin/sh', '-c', command],
+      profile: 'compat',
+      situation: { tier: 'isolated', exec: 'any' },
+      table: {
+        parentPid: null,
+        landlock: {
+          ...SYSTEM_RULES,
+          read: ['/usr', '/shared', '/proc'],
+          write: ['/dev/null'],
+          execute: ['/usr'],
+          ownProc: false,
+        },
+        ...table,
       },
     },
-  },
-  0,
-);
+    0,
+  );
+}
+
+const INNER = innerRows('cat /shared/note; ls /proc/self/fd | tr "\\n" " "');
 
 async function run(outer: readonly LaunchRow[], inner: readonly LaunchRow[]) {
   const child = spawn(launcher.path, [], {
@@ -113,6 +121,36 @@ describe.skipIf(lacks('bwrap', existsSync('/usr/bin/bwrap')))(
         outcome: { state: 'executed' },
         stdout: 'from outside0 1 2 3 4 ',
       });
+    });
+
+    test.skipIf(lacks('root', isRoot))('becomes another user, without privileges', async () => {
+      // As root, bubblewrap makes its mounts without a user namespace; the launcher inside drops what
+      // that took.
+      const outer = outerRows(shared).map((row) => ({
+        ...row,
+        args: row.args.map((argument) =>
+          typeof argument === 'object' && 'texts' in argument
+            ? {
+                texts: argument.texts.flatMap((text) =>
+                  text === '--unshare-all' ? ROOT_WAY : text,
+                ),
+              }
+            : argument,
+        ),
+      }));
+      const inner = innerRows(
+        'id -u; id -g; id -G; grep -h -e ^Cap -e NoNew -e Seccomp: /proc/self/status',
+        { identity: OTHER_USER },
+      );
+      const { outcome, stdout } = await run(outer, inner);
+      expect(outcome).toEqual({ state: 'executed' });
+      const [uid, gid, groups, ...status] = stdout.trim().split('\n');
+      expect([uid, gid, groups]).toEqual(['200123', '200123', '200123']);
+      expect(status.map((line) => line.replace(/\s+/, ' '))).toEqual([
+        ...['Inh', 'Prm', 'Eff', 'Bnd', 'Amb'].map((set) => `Cap${set}: 0000000000000000`),
+        'NoNewPrivs: 1',
+        'Seccomp: 2',
+      ]);
     });
 
     test('is not reached when a bind source became a symlink', async () => {

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync,
@@ -209,6 +209,10 @@ describe('paths', () => {
         console.log(JSON.stringify({
           self: attempt(() => fs.readFileSync('/proc/self/status')),
           maps: attempt(() => fs.readFileSync('/proc/self/maps')),
+          statistics: attempt(() => fs.readFileSync('/proc/self/stat')),
+          connections: attempt(() => fs.readFileSync('/proc/self/net/tcp')),
+          sockets: attempt(() => fs.readFileSync('/proc/self/task/' + process.pid + '/net/unix')),
+          mounts: attempt(() => fs.readFileSync('/proc/self/mountinfo')),
           memory: attempt(() => fs.openSync('/proc/self/mem', 'r+')),
           oom: attempt(() => fs.writeFileSync('/proc/self/oom_score_adj', '0')),
           parent: attempt(() => fs.readFileSync('/proc/${parent}/environ')),
@@ -223,6 +227,10 @@ describe('paths', () => {
     expect(JSON.parse(stdout)).toEqual({
       self: 'ok',
       maps: 'ok',
+      statistics: 'ok',
+      connections: 'EACCES',
+      sockets: 'EACCES',
+      mounts: 'EACCES',
       memory: 'EACCES',
       oom: 'EACCES',
       parent: 'EACCES',
@@ -287,10 +295,22 @@ describe('a program under the launcher', () => {
     expect(limits).toMatchObject({
       'Max open files': expect.stringMatching(/^33 +33$/),
       'Max file size': expect.stringMatching(/^4096 +4096$/),
-      'Max cpu time': expect.stringMatching(/^9 +9$/),
+      'Max cpu time': expect.stringMatching(/^9 +10$/),
       'Max core file size': expect.stringMatching(/^1 +1$/),
     });
   });
+
+  test('is told by SIGXCPU that it used its CPU time, and cannot ignore it for long', async () => {
+    const rlimits = { nofile: 64, fsizeBytes: 4096, cpuSeconds: 1, core: 1 } as const;
+    const spin = (trap: string) =>
+      launch({
+        ...SH,
+        argv: ['/usr/bin/sh', '-c', `${trap} while :; do :; done`],
+        table: { rlimits },
+      });
+    const [plain, trapping] = await Promise.all([spin(''), spin("trap '' XCPU;")]);
+    expect([plain.signal, trapping.signal]).toEqual(['SIGXCPU', 'SIGKILL']);
+  }, 30_000);
 
   test('inherits nothing but its stdio and the frames', async () => {
     // What a careless parent leaves open: an index of stdio is inherited without close-on-exec.
@@ -315,12 +335,18 @@ describe('a program under the launcher', () => {
 describe('the supervisor', () => {
   const alive = (pid: number) =>
     existsSync(`/proc/${pid}`) && !readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ');
+  const started: ChildProcess[] = [];
+  afterEach(() => {
+    for (const supervisor of started.splice(0)) supervisor.kill('SIGKILL');
+  });
+
   async function startSupervisor() {
     const tableFile = join(folder, 'table');
     const stub = resolve('test/fixtures/tools/supervisor.mjs');
     const supervisor = spawn(process.execPath, [stub, `/proc/self/fd/${6}`, tableFile], {
       stdio: ['pipe', 'pipe', 'ignore', 'ignore', 'ignore', 'ignore', launcher.descriptor],
     });
+    started.push(supervisor);
     const lines: string[] = [];
     supervisor.stdout?.on('data', (chunk: Buffer) => lines.push(...chunk.toString().split('\n')));
     await until(() => lines.filter(Boolean).length >= 1);

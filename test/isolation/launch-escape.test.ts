@@ -15,8 +15,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { isRoot, type Launch, launch, OTHER_USER } from './launched-program.ts';
+import { isRoot, type Launch, launch } from './launched-program.ts';
 import {
+  ATTACKER,
   buffer,
   bytes,
   call,
@@ -45,8 +46,8 @@ let victimPid: number;
 beforeEach(async () => {
   folder = realpathSync(mkdtempSync(join(tmpdir(), 'escape-')));
   chmodSync(folder, 0o755);
-  if (isRoot) chownSync(folder, OTHER_USER.uid, OTHER_USER.gid);
-  victim = spawn('/usr/bin/sleep', ['1000'], { stdio: 'ignore', ...(isRoot ? OTHER_USER : {}) });
+  if (isRoot) chownSync(folder, ATTACKER.uid, ATTACKER.gid);
+  victim = spawn('/usr/bin/sleep', ['1000'], { stdio: 'ignore', ...(isRoot ? ATTACKER : {}) });
   await once(victim, 'spawn');
   victimPid = victim.pid ?? 0;
 });
@@ -63,7 +64,7 @@ afterEach(async () => {
 function secretFile(mode = 0o600): string {
   const file = join(folder, 'secret');
   writeFileSync(file, 'top secret');
-  if (isRoot) chownSync(file, OTHER_USER.uid, OTHER_USER.gid);
+  if (isRoot) chownSync(file, ATTACKER.uid, ATTACKER.gid);
   chmodSync(file, mode);
   return file;
 }
@@ -72,7 +73,7 @@ function secretFile(mode = 0o600): string {
 function writableFolder(): string {
   const path = join(folder, 'out');
   mkdirSync(path);
-  if (isRoot) chownSync(path, OTHER_USER.uid, OTHER_USER.gid);
+  if (isRoot) chownSync(path, ATTACKER.uid, ATTACKER.gid);
   return path;
 }
 
@@ -183,7 +184,9 @@ describe.skipIf(noCompiler)('control of another process', () => {
     },
   };
 
-  test.each(Object.entries(attacks))('a tool %s when nothing is in the way', (_, attack) => {
+  test.each(Object.entries(attacks))('a tool %s when nothing is in the way', (name, attack) => {
+    // Without a user of its own for it, this would slow down whoever runs the tests.
+    if (name.includes('whole user') && !isRoot) return;
     expect(attack.effect()).toBe(false);
     unprotected(attack.calls());
     expect(attack.effect()).toBe(true);
@@ -445,11 +448,12 @@ describe.skipIf(noCompiler)('processes', () => {
 
   test('a child can be given to the supervisor when nothing is in the way', () => {
     const before = childrenOf(process.pid).length;
-    const [child = 0] = unprotected([
+    // Both processes print what clone gave them, the child 0.
+    const answers = unprotected([
       call('clone', CLONE_PARENT | SIGCHLD, 0, 0, 0, 0),
       call('exit_group', 0),
     ]);
-    expect(child).toBeGreaterThan(0);
+    expect(Math.max(...answers)).toBeGreaterThan(0);
     expect(childrenOf(process.pid)).toHaveLength(before + 1);
   });
 

@@ -74,10 +74,14 @@ describe('buildLaunchRows', () => {
       'grant execute `/usr/bin/node`',
       'grant execute `/usr/bin/node`, if it is a folder',
       'close `/usr/bin/node`',
-      'open `/proc/self`',
-      'grant read `/proc/self`',
-      'grant read `/proc/self`, if it is a folder',
-      'close `/proc/self`',
+      ...['status', 'stat', 'statm', 'maps', 'cgroup', 'limits', 'comm', 'cmdline'].flatMap(
+        (name) => [
+          `open \`/proc/self/${name}\``,
+          `grant read \`/proc/self/${name}\``,
+          `grant read \`/proc/self/${name}\`, if it is a folder`,
+          `close \`/proc/self/${name}\``,
+        ],
+      ),
       'apply the Landlock ruleset',
       'keep descriptors from the program',
       'set RLIMIT_NOFILE to 64',

@@ -14,7 +14,6 @@ import { compileSeccomp } from '../../src/isolation/seccomp-compile.ts';
 import { buildSeccompFilter, type SeccompSituation } from '../../src/isolation/seccomp-rules.ts';
 
 export const isRoot = process.getuid?.() === 0;
-export const isLinux = process.platform === 'linux';
 
 /** A test that needs something of the host: skipped where it is absent, unless it was demanded. */
 export function lacks(name: string, present: boolean): boolean {
@@ -36,7 +35,7 @@ const { architecture } = launcher;
 export const OTHER_USER = { uid: 200123, gid: 200123 };
 
 /** What a program needs of the system, as the default view will grant it. */
-export const SYSTEM_READ: readonly string[] = [
+const SYSTEM_READ: readonly string[] = [
   '/usr',
   '/etc/ld.so.cache',
   '/etc/nsswitch.conf',
@@ -53,7 +52,7 @@ export const SYSTEM_READ: readonly string[] = [
   '/sys/devices/system/cpu',
 ].filter((path) => existsSync(path));
 
-export const NO_LANDLOCK_PATHS: LandlockRules = {
+export const SYSTEM_RULES: LandlockRules = {
   abi: landlockAbi,
   read: SYSTEM_READ,
   write: ['/dev/null'],
@@ -127,7 +126,7 @@ export function rowsOf(options: Launch, selfPid: number): readonly LaunchRow[] {
       landlock === null
         ? null
         : {
-            ...NO_LANDLOCK_PATHS,
+            ...SYSTEM_RULES,
             ...landlock,
             read: [...SYSTEM_READ, ...(landlock.read ?? [])],
             write: ['/dev/null', ...(landlock.write ?? [])],
@@ -142,7 +141,7 @@ export function rowsOf(options: Launch, selfPid: number): readonly LaunchRow[] {
   });
 }
 
-export function situationOf(changes: Partial<SeccompSituation>): SeccompSituation {
+function situationOf(changes: Partial<SeccompSituation>): SeccompSituation {
   return {
     architecture,
     kernel: [major, minor],

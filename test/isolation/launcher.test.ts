@@ -1,12 +1,23 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { openLauncher } from '../../src/isolation/launcher.ts';
 import { LAUNCHER_IMAGES } from '../../src/isolation/launcher-images.ts';
-import { lacks } from './launched-program.ts';
+import { isRoot, lacks } from './launched-program.ts';
 
 const work = mkdtempSync(join(tmpdir(), 'launcher-test-'));
 afterAll(() => rmSync(work, { recursive: true }));
@@ -59,10 +70,35 @@ describe('openLauncher', () => {
     launcher.close();
   });
 
+  test('notices when the open file is no longer what was checked', () => {
+    const launcher = openLauncher({ folders: [work] });
+    chmodSync(launcher.path, 0o755);
+    const writable = openSync(launcher.path, 'r+');
+    writeSync(writable, 'x', 200);
+    expect(() => launcher.verify()).toThrow(/the launcher's SHA-256 is `[0-9a-f]{64}`, expected/);
+    closeSync(writable);
+    launcher.close();
+  });
+
   test('passes over a folder it cannot use', () => {
     const launcher = openLauncher({ folders: [join(work, 'absent'), work] });
     launcher.verify();
     launcher.close();
+  });
+
+  test.skipIf(lacks('root', isRoot))('passes over a folder that is mounted noexec', () => {
+    const folder = mkdtempSync(join(work, 'noexec-'));
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'noexec', 'none', folder]);
+    try {
+      expect(() => openLauncher({ folders: [folder] })).toThrow(
+        expect.objectContaining({
+          details: { attempts: [{ folder, cause: expect.stringContaining('EACCES') }] },
+        }),
+      );
+      openLauncher({ folders: [folder, work] }).close();
+    } finally {
+      execFileSync('umount', [folder]);
+    }
   });
 
   test('says for each folder why it could not be used', () => {

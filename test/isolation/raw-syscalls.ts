@@ -3,14 +3,10 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { syscallsOf } from '../../src/isolation/seccomp-syscalls.ts';
-import {
-  type Ended,
-  type Launch,
-  lacks,
-  launch,
-  launcher,
-  OTHER_USER,
-} from './launched-program.ts';
+import { type Ended, type Launch, lacks, launch, launcher } from './launched-program.ts';
+
+/** The user the attacks run as; they change what belongs to the user as a whole. */
+export const ATTACKER = { uid: 200130, gid: 200130 };
 
 /** True where the attacks below cannot be compiled. */
 export const noCompiler: boolean = lacks('gcc', spawnSync('gcc', ['--version']).status === 0);
@@ -43,13 +39,13 @@ export function call(name: string, ...args: readonly RawArgument[]): string {
 }
 
 /** The attack with nothing around it but the user it runs as: the positive control. */
-export function unprotected(calls: readonly string[], user = OTHER_USER): readonly number[] {
+export function unprotected(calls: readonly string[], user = ATTACKER): readonly number[] {
   const run = spawnSync(program, calls, { env: {}, cwd: '/', ...(isUser(user) ? {} : user) });
   return numbers(run.stdout.toString());
 }
 
 /** The attack in a child that goes on running; whoever started it kills it. */
-export function startUnprotected(calls: readonly string[], user = OTHER_USER) {
+export function startUnprotected(calls: readonly string[], user = ATTACKER) {
   return spawn(program, calls, {
     env: {},
     cwd: '/',
@@ -67,13 +63,13 @@ export async function confined(
   return numbers(ended.stdout);
 }
 
-export async function confinedRun(
+async function confinedRun(
   calls: readonly string[],
   options: Partial<Launch> = {},
 ): Promise<Ended> {
   const ended = await launch({
     argv: [program, ...calls],
-    ...(isUser(OTHER_USER) ? {} : { startAs: OTHER_USER }),
+    ...(isUser(ATTACKER) ? {} : { startAs: ATTACKER }),
     ...options,
     landlock: options.landlock === null ? null : { execute: [program], ...options.landlock },
   });

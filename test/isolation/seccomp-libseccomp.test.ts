@@ -132,8 +132,8 @@ describe.skipIf(absent)('our programs answer as those of libseccomp', () => {
     });
 
     test('for any profile', () => {
-      const { ENFORCECORE_SLOW } = process.env;
-      const runs = ENFORCECORE_SLOW === '1' ? 2000 : 60;
+      const { ENFORCECORE_TEST_SLOW } = process.env;
+      const runs = ENFORCECORE_TEST_SLOW === '1' ? 2000 : 60;
       fc.assert(
         fc.property(anyProfile(architecture), (profile) => {
           compare(profile, architecture, 2);

@@ -109,16 +109,6 @@ describe('by file', () => {
     expect(await reset).toEqual({ tripped: false, by: 'file' });
   });
 
-  test('is seen within 250 ms', async () => {
-    const killSwitch = createSwitch({ file });
-    const tripped = nextChange(killSwitch);
-    const started = performance.now();
-    writeFileSync(file, '');
-    await tripped;
-    // Twice the promise: this machine may be busy, and the bound must still mean something.
-    expect(performance.now() - started).toBeLessThan(500);
-  });
-
   test('a trip here is a trip in another process that watches the file', async () => {
     const here = createSwitch({ file });
     const there = createSwitch({ file });
@@ -130,6 +120,17 @@ describe('by file', () => {
     here.reset('operator');
     expect(existsSync(file)).toBe(false);
     expect(await reset).toMatchObject({ tripped: false });
+  });
+
+  test('a look at the file that began before a trip does not undo the trip', async () => {
+    const killSwitch = createSwitch({ file });
+    // The poll looks every 100 ms; a trip at any moment of a look must hold.
+    for (let round = 0; round < 30; round++) {
+      killSwitch.trip('now');
+      await new Promise((resolve) => setTimeout(resolve, 7 + (round % 5)));
+      expect(killSwitch.state.tripped, `round ${round}`).toBe(true);
+      killSwitch.reset('operator');
+    }
   });
 
   test.each<[string, () => void]>([

@@ -222,6 +222,21 @@ describe('a grant', () => {
   });
 });
 
+test('a store that fails once can be asked again', async () => {
+  const store = memoryStore();
+  let fails = true;
+  const settle: typeof store.settle = async (...args) => {
+    if (fails) throw new Error('disk full');
+    return store.settle(...args);
+  };
+  const ledger = createLedger({ store: { ...store, settle }, clock: () => 0 });
+  const grant = await grantOf(ledger, slot(1));
+  await expect(grant.settle()).rejects.toThrow('disk full');
+  fails = false;
+  await grant.settle();
+  expect(await isGranted(ledger, slot(1))).toBe(true);
+});
+
 describe('bounds', () => {
   test('accounts that nobody uses any more make room for new ones', async () => {
     const { ledger, time } = ledgerAt();

@@ -3,6 +3,7 @@ import type { Source } from '../finding.ts';
 import { isAlphanumeric, isDigit } from '../text/characters.ts';
 import { wordsBefore } from '../text/context.ts';
 import { type DigitRow, uniformGap } from '../text/digit-rows.ts';
+import { goesOnFrom } from '../text/words.ts';
 
 /**
  * Issuer ranges: first and last prefix, and the lengths that are issued under it.
@@ -40,9 +41,10 @@ const ISSUERS: readonly (readonly [first: number, last: number, lengths: readonl
 ];
 
 /** How printed cards group their digits; a last group may follow the usual four by four. */
-const LAYOUTS: readonly RegExp[] = [/^4444[123]?$/, /^465$/, /^464$/, /^444[123]$/];
+const LAYOUTS: readonly RegExp[] = [/^4444[123]?$/, /^465$/, /^464$/, /^444[123]$/, /^1{13,19}$/];
 const DIGITS_MIN = 12;
 const DIGITS_MAX = 19;
+const GROUPS_MAX = 8;
 const CARD_WORDS =
   /card|visa|mastercard|amex|maestro|kreditkarte|carte|tarjeta|carta|\bpan\b|\bcc\b/;
 
@@ -53,13 +55,22 @@ const CARD_WORDS =
  */
 export function endOfCard(source: Source, row: DigitRow, from: number): number {
   if (isGluedBefore(row, from)) return from;
+  const limit = size(row, from) === 1 ? endOfSingles(row, from) : from + GROUPS_MAX;
   let digits = 0;
-  for (let to = from; to < row.length && digits < DIGITS_MAX; to += 1) {
+  for (let to = from; to < Math.min(limit, row.length) && digits < DIGITS_MAX; to += 1) {
     digits += (row.ends[to] as number) - (row.starts[to] as number);
     if (digits < DIGITS_MIN || digits > DIGITS_MAX || isGluedAfter(row, to)) continue;
     if (isCard(source, row, from, to)) return to + 1;
   }
   return from;
+}
+
+/** `4 1 1 1 …`: a row of single digits counts as a whole, from its first one. */
+function endOfSingles(row: DigitRow, from: number): number {
+  if (from > 0 && size(row, from - 1) === 1) return from;
+  let to = from;
+  while (to < row.length && to - from <= DIGITS_MAX && size(row, to) === 1) to += 1;
+  return to - from > DIGITS_MAX ? from : to;
 }
 
 function isCard(source: Source, row: DigitRow, from: number, to: number): boolean {
@@ -101,8 +112,8 @@ function size(row: DigitRow, group: number): number {
 /** Part of a word, an identifier or a decimal fraction. */
 function isGluedBefore({ text, starts }: DigitRow, group: number): boolean {
   const at = starts[group] as number;
+  if (goesOnFrom(text, at)) return true;
   const before = text.charCodeAt(at - 1);
-  if (isAlphanumeric(before)) return true;
   return (
     (before === 46 || before === 44) && isDigit(text.charCodeAt(at - 2)) && !isLong(text, at - 2)
   );

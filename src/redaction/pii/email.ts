@@ -1,9 +1,11 @@
 import type { Finding, Source } from '../finding.ts';
+import { isAfterEscape } from '../text/words.ts';
 
 /** Longest local part and domain that are looked at (RFC 5321 section 4.5.3.1). */
 const LOCAL_MAX = 64;
 const DOMAIN_MAX = 253;
 const SCHEME = 'mailto:';
+const USER_MAX = 72;
 
 /** Unicode letters are allowed on both sides (RFC 6531); `=`, `/`, `?` and `:` end a local part. */
 const LOCAL = /[\p{L}\p{M}\p{N}.!#$%&'*+^_`{|}~-]/u;
@@ -35,12 +37,18 @@ interface Span {
 
 function addEmail(text: string, sign: Span, found: Finding[]): void {
   const start = localStart(text, sign.start);
-  if (start === sign.start) return;
+  if (start === sign.start || isUrlPassword(text, start)) return;
   const rest = text.slice(sign.end, sign.end + DOMAIN_MAX);
   const scheme = /mailto:$/i.exec(text.slice(Math.max(0, start - SCHEME.length), start))?.[0] ?? '';
   const length = domainLength(rest) || (scheme === '' ? 0 : hostLength(rest));
   if (length === 0) return;
   found.push({ category: 'email', start: start - scheme.length, end: sign.end + length });
+}
+
+/** `https://user:secret@host`: what looks like an address is a password and a host. */
+function isUrlPassword(text: string, start: number): boolean {
+  const before = text.slice(Math.max(0, start - USER_MAX), start);
+  return before.endsWith(':') && /:\\{0,2}\/\\{0,2}\/[^\s/@\\]{0,64}$/.test(before);
 }
 
 /** In `mailto:foo@host` the scheme says that it is an address, so any host will do. */
@@ -52,10 +60,16 @@ function localStart(text: string, at: number): number {
   if (text.charCodeAt(at - 1) === 34) return quotedStart(text, at);
   let start = at;
   const limit = Math.max(0, at - LOCAL_MAX);
-  while (start > limit && LOCAL.test(characterBefore(text, start))) {
-    start -= characterBefore(text, start).length;
-  }
+  while (start > limit && isLocalBefore(text, start)) start -= characterBefore(text, start).length;
   return skipLeadingMarks(text, start, at);
+}
+
+/** Also the quotes of `john."middle".doe@…` (RFC 5322 section 4.4), which have a dot beside them. */
+function isLocalBefore(text: string, at: number): boolean {
+  if (isAfterEscape(text, at)) return false;
+  const character = characterBefore(text, at);
+  if (LOCAL.test(character)) return true;
+  return character === '"' && (text[at] === '.' || text[at - 2] === '.');
 }
 
 /** A mark such as `*`, `'` or `.` that leads the local part belongs to the text around it. */

@@ -2,6 +2,7 @@ import type { Source } from '../finding.ts';
 import { isAlphanumeric, isDigit } from '../text/characters.ts';
 import { wordsBefore } from '../text/context.ts';
 import type { DigitRow } from '../text/digit-rows.ts';
+import { goesOnFrom } from '../text/words.ts';
 
 const GROUPS = 4;
 const VERSION_WORDS = /(?:\bv|version|release|build|firmware|update|chapter|section|§)[ :#=."'-]*$/;
@@ -46,8 +47,7 @@ function isDot({ text, starts, ends }: DigitRow, group: number): boolean {
 }
 
 function continues(row: DigitRow, from: number, to: number): boolean {
-  const before = row.text.charCodeAt((row.starts[from] as number) - 1);
   const after = row.text.charCodeAt(row.ends[to] as number);
-  if (isAlphanumeric(before) || isAlphanumeric(after)) return true;
+  if (goesOnFrom(row.text, row.starts[from] as number) || isAlphanumeric(after)) return true;
   return (from > 0 && isDot(row, from - 1)) || (to + 1 < row.length && isDot(row, to));
 }

@@ -1,6 +1,7 @@
 import type { Finding, Source } from '../finding.ts';
 import { isAlphanumeric, isDigit, isHexDigit } from '../text/characters.ts';
 import { wordsBefore } from '../text/context.ts';
+import { goesOnFrom } from '../text/words.ts';
 import { networkSuffixLength } from './ip-v4.ts';
 
 /** The longest textual form: eight groups with an IPv4 tail. */
@@ -100,7 +101,7 @@ function isLikely(source: Source, address: string, start: number): boolean {
 function isGlued(text: string, start: number, end: number): boolean {
   const before = text.charCodeAt(start - 1);
   const after = text.charCodeAt(end);
-  return isAlphanumeric(before) || isAlphanumeric(after) || before === 58 || after === 58;
+  return goesOnFrom(text, start) || isAlphanumeric(after) || before === 58 || after === 58;
 }
 
 function withSuffix(text: string, end: number): number {

@@ -3,17 +3,22 @@ import type { Source } from '../finding.ts';
 import { isAlphanumeric, isDigit } from '../text/characters.ts';
 import { wordsAfter, wordsBefore } from '../text/context.ts';
 import type { DigitRow } from '../text/digit-rows.ts';
+import { goesOnFrom } from '../text/words.ts';
 
 /** E.164 allows 15 digits in all; shorter than seven is a short code, an amount or a year. */
 const DIGITS_MIN = 7;
 const DIGITS_MAX = 15;
+const DIGITS_USUAL = 13;
 const GROUPS_MAX = 8;
+/** A line of more groups than this is a table, whatever word stands before it. */
+const TABLE_MIN = 24;
 const EXTENSION_MAX = 24;
 const IBAN_MAX = 40;
 const CALLING_CODES: ReadonlySet<string> = new Set(
   getCountries().map((country) => getCountryCallingCode(country)),
 );
 
+const COUNTRIES = ['GB', 'DE', 'FR', 'JP', 'IT', 'NL', 'AU', 'ZA', 'KR', 'PL', 'TR', 'ID'] as const;
 const PHONE_WORDS =
   /phone|telefon|téléphone|teléfono|\btel\b|mobile?\b|m[óo]vil|celular|\bcell|handy|fax|\bcall(?:ed|ing|s)?\b|\bdial|\bring\b|reach|answering|\bsms\b|\btexte?d?\b|whatsapp|hotline|messages?\b|\bdesk\b|\boffice\b|landline|rufnummer|contact/;
 const PHONE_WORDS_AFTER =
@@ -75,7 +80,8 @@ function endOfInternational(row: DigitRow, from: number, limit: number, skip: nu
   const code = [1, 2, 3].map((length) => digits.slice(0, length)).find((c) => CALLING_CODES.has(c));
   if (code === undefined) return from;
   if (code === '1') return ends.find((to) => digitCount(row, from, to) - skip === 11) ?? from;
-  if (ends.length === 1 || longest - from <= 2) return longest;
+  // The whole row, and not too long: nothing to choose.
+  if (ends.length === 1 || (longest === limit && digits.length <= DIGITS_USUAL)) return longest;
   return ends.find((to) => isPossible(digitsOf(row, from, to).slice(skip))) ?? longest;
 }
 
@@ -96,7 +102,7 @@ function endsWithin(row: DigitRow, from: number, limit: number, skip: number): n
 
 function endOfNational(source: Source, row: DigitRow, from: number, limit: number): number {
   const start = row.starts[from] as number;
-  if (isAlphanumeric(row.text.charCodeAt(start - 1)) || isInFraction(row.text, start)) return from;
+  if (goesOnFrom(row.text, start) || isInFraction(row.text, start)) return from;
   if (isInIban(row.text, start) || isPairOfHex(row, limit)) return from;
   const first = row.text.slice(start, row.ends[from]);
   if (/^00[1-9]/.test(first)) return endOfInternational(row, from, limit, 2);
@@ -104,14 +110,17 @@ function endOfNational(source: Source, row: DigitRow, from: number, limit: numbe
   if (grouped > from) return grouped;
   const trunk = endOfTrunk(row, from, limit);
   if (trunk > from) return trunk;
-  return endByContext(source, row, from, limit);
+  if (isWholeNumber(source, first)) return from + 1;
+  return limit - from > TABLE_MIN ? from : endByContext(source, row, from, limit);
 }
 
 /** `DE89 3704 0044 0532 …`: the groups of an account number start with 0 by chance. */
 function isInIban(text: string, start: number): boolean {
   const before = text.charCodeAt(start - 2);
   if (!(isDigit(before) || (before >= 65 && before <= 90))) return false;
-  const groups = text.slice(Math.max(0, start - IBAN_MAX), start - 1).split(/[ -]/);
+  const near = text.slice(Math.max(0, start - IBAN_MAX), start - 1);
+  if (!/[A-Z]{2}\d/.test(near)) return false;
+  const groups = near.split(/[ -]/);
   for (let at = groups.length - 1; at >= 0; at -= 1) {
     const group = groups[at] as string;
     if (/^[A-Z]{2}\d{2}/.test(group)) return true;
@@ -166,6 +175,15 @@ function endOfTrunk(row: DigitRow, from: number, limit: number): number {
   const number = row.text.slice(row.starts[from], row.ends[limit - 1]);
   const isOther = /^(?:\d+\.\d+|\d{3}[ -]\d{2}[ -]\d{4})$/.test(number) || DATE.test(number);
   return digits >= 9 && digits <= 11 && !isOther ? limit : from;
+}
+
+/**
+ * A value that is one national number and nothing else, valid in one of the larger countries, and
+ * not held by a key that says otherwise.
+ */
+function isWholeNumber({ text, hint }: Source, number: string): boolean {
+  if (!/^0[1-9]\d{8,10}$/.test(number) || text.trim() !== number || hint !== '') return false;
+  return COUNTRIES.some((country) => parsePhoneNumberFromString(number, country)?.isValid());
 }
 
 function endByContext(source: Source, row: DigitRow, from: number, limit: number): number {

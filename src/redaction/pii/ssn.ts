@@ -2,6 +2,7 @@ import type { Source } from '../finding.ts';
 import { isAlphanumeric } from '../text/characters.ts';
 import { wordsBefore } from '../text/context.ts';
 import { type DigitRow, uniformGap } from '../text/digit-rows.ts';
+import { goesOnFrom } from '../text/words.ts';
 
 const SSN_WORDS = /\bssn\b|social.?sec|\bss[ #_-]?n(?:o|um)|sozialvers/;
 
@@ -48,8 +49,7 @@ function isIssued(digits: string): boolean {
 
 function isGlued({ text, starts, ends }: DigitRow, from: number, to: number): boolean {
   return (
-    isAlphanumeric(text.charCodeAt((starts[from] as number) - 1)) ||
-    isAlphanumeric(text.charCodeAt(ends[to] as number))
+    goesOnFrom(text, starts[from] as number) || isAlphanumeric(text.charCodeAt(ends[to] as number))
   );
 }
 

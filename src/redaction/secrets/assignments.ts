@@ -5,13 +5,13 @@ import { isPlaceholder, looksLikePassword, looksRandom } from './secret-value.ts
 
 /** Longest name and value that are looked at. */
 const NAME_MAX = 48;
-const VALUE_MAX = 512;
+const VALUE_MAX = 280;
 /** Longer values are encrypted, sealed, or tokens of a kind of their own. */
 const VALUE_LENGTH_MAX = 256;
 
 /** Parts of names that hold credentials. Nothing else is looked at. */
 const KEYWORD =
-  /pass(?:w|phrase|code|key|in\b|\b)|_pw\b|pwd|secret|token|cred|auth|bearer|key|senha|contrase|kennwort|mot.?de.?passe|парол|密码|パスワード/gi;
+  /pass(?:w|phrase|code|key|\b)|_pw\b|pwd|secret|token|cred|auth|bearer|key|senha|contrase|kennwort|mot.?de.?passe|парол|密码|パスワード/gi;
 
 /** What may stand between a name and its value, after the quote that closes the name. */
 const CLOSING = '(?:\\\\?["\'`]|[\\])}])?(?:\\\\?["\'`\\])}])?[ \\t]{0,8}';
@@ -29,8 +29,8 @@ const OPERATORS: readonly RegExp[] = [
 const ARGUMENT_GAP = /^(?:\\?["'`])?[ \t]{0,4},[ \t]{0,4}(?=\\?["'`])/;
 const ARGUMENT_BEFORE = /\(\s{0,4}\\?["'`][\w.-]*$|[(,]\s{0,4}[A-Z][A-Z\d_]*$/;
 const FLAG_GAP = /^[ \t]{1,4}(?=[^\s-])/;
-const QUOTED = /^(?:[bBrRfFuUL@$]{1,2}|\\)?(["'`])(.{0,512}?)\\?\1/;
-const BARE = /^[^\s"'`<>,;(){}[\]|&\\]{1,512}/;
+const QUOTED = /^(?:[bBrRfFuUL@$]{1,2}|\\)?(["'`])(.{0,260}?)\\?\1/;
+const BARE = /^[^\s"'`<>,;(){}[\]|&\\]{1,260}/;
 
 /** Name and value of one assignment, with the value's place in the text. */
 interface Assignment {
@@ -135,7 +135,9 @@ function gapBefore(text: string, keyword: number, rest: string): string | undefi
 function bareValue(rest: string): string {
   const bare = BARE.exec(rest)?.[0] ?? '';
   if (/[([]/.test(rest[bare.length] ?? '')) return '';
-  return bare.replace(/[.:!?]+$/, '');
+  let end = bare.length;
+  while (end > 0 && '.:!?'.includes(bare[end - 1] as string)) end -= 1;
+  return bare.slice(0, end);
 }
 
 function categoryOf({ name, value, isQuoted }: Assignment): SecretCategory | null {

@@ -41,5 +41,5 @@ function isToken(credentials: string): boolean {
 
 function isUserAndPassword(credentials: string): boolean {
   const decoded = Buffer.from(credentials, 'base64').toString('latin1');
-  return /^[ -~]{1,200}:[ -~]{0,200}$/.test(decoded);
+  return /^[ -9;-~]{1,200}:[ -~]{0,200}$/.test(decoded);
 }

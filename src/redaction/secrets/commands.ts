@@ -1,48 +1,45 @@
 import type { Detector, Finding } from '../finding.ts';
 import { isPlaceholder, looksLikePassword } from './secret-value.ts';
 
-/** A place in a command or statement where a password stands; the last group is the password. */
+/** How far behind the command's name its password is looked for, in characters. */
+const REACH = 320;
+
+/** A command or keyword, and where the password stands behind it: the last group. */
 interface CommandRule {
-  /** Lower case; the pattern is tried only where one of them occurs. */
-  readonly anchors: readonly string[];
-  readonly pattern: RegExp;
+  readonly command: string;
+  readonly password: RegExp;
 }
 
 const RULES: readonly CommandRule[] = [
-  // mysql -u root -pSECRET, mysqldump, mariadb, sshpass -p SECRET, redis-cli -a SECRET
+  // mysql -u root -pSECRET, mysqldump, mariadb-admin, sshpass -p SECRET
+  { command: 'mysql|mariadb|sshpass', password: /\s-p[ '"]?([^\s'"]{4,64})/ },
+  { command: 'redis-cli', password: /\s-a ['"]?([^\s'"]{4,64})/ },
+  // curl -u user:SECRET, --user, --proxy-user
   {
-    anchors: ['mysql', 'mariadb', 'sshpass'],
-    pattern:
-      /(?:mysql\w{0,12}|mariadb[\w-]{0,12}|sshpass)\b[^\n]{0,120}?\s-p[ '"]?([^\s'"]{4,64})/g,
+    command: 'curl',
+    password: /\s(?:-u|--user|--proxy-user)[ =]?['"]?[^\s:'"]{0,64}:([^\s'"]{3,128})/,
   },
-  { anchors: ['redis-cli'], pattern: /redis-cli\b[^\n]{0,120}?\s-a[ '"]{1,2}([^\s'"]{4,64})/g },
-  // curl -u user:SECRET, wget --user, http -a user:SECRET
+  // CREATE USER x IDENTIFIED BY 'SECRET', IDENTIFIED WITH plugin BY 'SECRET'
   {
-    anchors: ['curl'],
-    pattern:
-      /\bcurl\b(?:[^\n\\]|\\[\s\S]){0,300}?\s(?:-u|--user|--proxy-user)[ =]{0,2}['"]?[^\s:'"]{0,64}:([^\s'"]{3,128})/g,
+    command: 'identified',
+    password: /\sby\s{1,4}(?:(?:values|password)\s{1,4})?\\?['"]?([^\s'";)\\]{4,128})/i,
   },
-  // CREATE USER x IDENTIFIED BY 'SECRET', WITH PASSWORD 'SECRET', SET PASSWORD = 'SECRET'
+  // WITH PASSWORD 'SECRET', SET PASSWORD FOR x = 'SECRET', PASSWORD SECRET
   {
-    anchors: ['identified'],
-    pattern:
-      /identified\s{1,4}(?:with\s{1,4}[\w'"]{1,40}\s{1,4})?by\s{1,4}(?:values\s{1,4}|password\s{1,4})?\\?['"]?([^\s'";)\\]{4,128})/gi,
+    command: 'password',
+    password:
+      /^password\s{1,4}(?:for\s{1,4}[^\s=]{1,64}\s{0,4}=\s{0,4})?(?:password\()?n?\\?['"]([^\s'"\\]{4,128})/i,
   },
+  { command: 'password', password: /^PASSWORD\s{1,4}([^\s'";,()=:]{6,128})/ },
+  // openssl -passin pass:SECRET
+  { command: 'passin|passout', password: /\spass:([^\s'":]{4,128})/ },
   {
-    anchors: ['password'],
-    pattern:
-      /\bpassword\s{1,4}(?:for\s{1,4}\S{1,64}\s{0,4})?(?:=\s{0,4})?(?:n|password\()?\\?['"]([^\s'"\\]{4,128})/gi,
-  },
-  // CREATE ROLE x LOGIN PASSWORD SECRET
-  { anchors: ['password'], pattern: /\bPASSWORD\s{1,4}([^\s'";,()=:]{6,128})/g },
-  { anchors: ['passin'], pattern: /\bpass:([^\s'":]{4,128})/g },
-  {
-    anchors: ['convertto-securestring'],
-    pattern: /convertto-securestring\s{1,4}(?:-string\s{1,4})?['"]([^'"\n]{4,128})/gi,
+    command: 'convertto-securestring',
+    password: /\s(?:-string\s{1,4})?['"]([^'"\n]{4,128})/i,
   },
 ];
 
-const ANCHOR = new RegExp(RULES.flatMap(({ anchors }) => anchors).join('|'), 'i');
+const ANY_COMMAND = new RegExp(RULES.map(({ command }) => command).join('|'), 'i');
 
 /**
  * A detector for passwords in well-known command lines and SQL statements, where no name is
@@ -51,19 +48,33 @@ const ANCHOR = new RegExp(RULES.flatMap(({ anchors }) => anchors).join('|'), 'i'
 export function commandDetector(categories: ReadonlySet<string>): Detector {
   if (!categories.has('password')) return () => {};
   return ({ text }, found) => {
-    if (!ANCHOR.test(text)) return;
-    const lower = text.toLowerCase();
-    for (const { anchors, pattern } of RULES) {
-      if (anchors.some((anchor) => lower.includes(anchor))) findAll(text, pattern, found);
-    }
+    if (!ANY_COMMAND.test(text)) return;
+    for (const rule of RULES) findAll(text, rule, found);
   };
 }
 
-function findAll(text: string, pattern: RegExp, found: Finding[]): void {
-  for (const match of text.matchAll(pattern)) {
-    const secret = match[1] as string;
-    if (isPlaceholder(secret) || !looksLikePassword(secret, true)) continue;
-    const end = match.index + match[0].length;
-    found.push({ category: 'password', start: end - secret.length, end });
+function findAll(text: string, { command, password }: CommandRule, found: Finding[]): void {
+  let from = 0;
+  for (const match of text.matchAll(new RegExp(command, 'gi'))) {
+    if (match.index < from) continue;
+    const secret = password.exec(lineAt(text, match.index));
+    const end = match.index + (secret === null ? 0 : secret.index + secret[0].length);
+    if (secret !== null) addPassword(secret[1] as string, end, found);
+    // The same command again, this near, sees the same passwords.
+    from = password.source.startsWith('^')
+      ? match.index + 1
+      : Math.max(end, match.index + REACH / 2);
   }
+}
+
+/** The rest of a command: to the end of its line, over lines that end with a backslash. */
+function lineAt(text: string, start: number): string {
+  const near = text.slice(start, start + REACH);
+  const end = near.search(/[^\\]\n/);
+  return end < 0 ? near : near.slice(0, end + 1);
+}
+
+function addPassword(secret: string, end: number, found: Finding[]): void {
+  if (isPlaceholder(secret) || !looksLikePassword(secret, true)) return;
+  found.push({ category: 'password', start: end - secret.length, end });
 }

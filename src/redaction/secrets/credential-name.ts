@@ -3,7 +3,7 @@ export type CredentialKind = 'password' | 'credential' | 'key' | null;
 
 const PASSWORD =
   /passw|passphrase|passcode|pwd|senha|contrase|kennwort|motdepasse|парол|密码|パスワード/;
-const PASSWORD_WORDS: ReadonlySet<string> = new Set(['pass', 'pw', 'passin', 'passout']);
+const PASSWORD_WORDS: ReadonlySet<string> = new Set(['pass', 'pw']);
 const CREDENTIAL =
   /secret|token|credential|apikey|authkey|accesskey|privatekey|signingkey|passkey|bearer|licensekey/;
 const CREDENTIAL_WORDS: ReadonlySet<string> = new Set([

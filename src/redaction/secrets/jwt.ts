@@ -1,5 +1,5 @@
 import type { Finding, Source } from '../finding.ts';
-import { isAlphanumeric } from '../text/characters.ts';
+import { goesOnFrom } from '../text/words.ts';
 import { isPlaceholder } from './secret-value.ts';
 
 const HEADER = 'eyJ';
@@ -15,7 +15,7 @@ const LENGTH_MAX = 12_000;
  */
 export function findJwts({ text }: Source, found: Finding[]): void {
   for (let start = text.indexOf(HEADER); start >= 0; start = text.indexOf(HEADER, start + 3)) {
-    if (isAlphanumeric(text.charCodeAt(start - 1))) continue;
+    if (goesOnFrom(text, start)) continue;
     const token = SHAPE.exec(text.slice(start, start + LENGTH_MAX))?.[0];
     if (token === undefined || !isJwt(token) || isPlaceholder(token)) continue;
     found.push({ category: 'bearer_token', start, end: start + token.length });
@@ -26,7 +26,8 @@ export function findJwts({ text }: Source, found: Finding[]): void {
 /** The header is a JSON object that names an algorithm; unless encrypted, so is the payload. */
 function isJwt(token: string): boolean {
   const [header = '', payload = ''] = token.split('.').map((part) => decode(part));
-  if (!/^\{.*"(?:alg|typ|enc|kid)"\s*:.*\}\s*$/s.test(header)) return false;
+  if (!header.startsWith('{') || !header.trimEnd().endsWith('}')) return false;
+  if (!/"(?:alg|typ|enc|kid)"\s{0,8}:/.test(header)) return false;
   return header.includes('"enc"') || payload.trimStart().startsWith('{');
 }
 

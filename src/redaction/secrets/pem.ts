@@ -7,6 +7,8 @@ export const PEM_MAX: number = 16 * 1024;
 const BODY_MIN = 40;
 
 const BEGIN = /-----BEGIN ([A-Z\d ]{0,40})-----/g;
+const ARMOUR_HEADER = /^[A-Z][A-Za-z-]{2,20}: /;
+const NOT_BODY = /[^A-Za-z\d+/=\s\\"',:;.-]|[A-Za-z]{2} [A-Za-z]{2}|-----/;
 const MARKER = '-----BEGIN ';
 
 /**
@@ -51,12 +53,15 @@ function endOfBlock(text: string, from: number, label: string): number {
   return isClosed ? end + closing.length : end;
 }
 
-/** As far as the text goes on like base64: up to dashes, or to three words in a row. */
+/** As far as the text goes on like base64 or armour headers: up to dashes, or words of prose. */
 function unclosedLength(window: string): number {
-  const stop = window.search(
-    /[^A-Za-z\d+/=\s\\"',:;.-]|\b[a-z]{2,12} [a-z]{2,12} [a-z]{2,12}\b|-----/,
-  );
-  return stop < 0 ? window.length : stop;
+  let length = 0;
+  for (const line of window.split(/(?<=\n)/)) {
+    const stop = ARMOUR_HEADER.test(line) ? -1 : line.search(NOT_BODY);
+    if (stop >= 0) return length + stop;
+    length += line.length;
+  }
+  return length;
 }
 
 function bodySize(body: string): number {

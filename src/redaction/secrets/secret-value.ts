@@ -37,7 +37,7 @@ function makeupOf(text: string): Makeup {
 
 /** Words of examples and templates; a random value does not contain them. */
 const EXAMPLE_WORDS =
-  /example|placeholder|change.?me|your[_-]|_here\b|xxxx|redacted|\*{3}|\.{3}|dummy|fake|sample|insert|replace|todo|SHA256/i;
+  /example|placeholder|change.?me|your[_-]|(?:string|token|key|secret|password)?_?here\b|xxxx|redacted|\*{3}|\.{3}|dummy|fake|sample|insert|replace|todo|SHA256/i;
 /** References to a value that is kept elsewhere. */
 const REFERENCE =
   /^(?:\$\{?[\w.:-]{1,80}\}?|\$\(.{0,80}|%\w{1,80}%|%[sdv@]|\{\{?.{0,80}|<[^>]{0,80}>?|\[[^\]]{0,80}\]?|#\{.{0,80}|@\w+@|process\.env.{0,80}|env[.(:[].{0,80}|!?ref\b.{0,80}|vault:.{0,200}|ENC\(.{0,400}|arn:.{0,200}|op:\/\/.{0,200})$/i;

@@ -1,6 +1,7 @@
 import type { Detector } from '../finding.ts';
 import { isAlphanumeric, isDigit } from '../text/characters.ts';
 import { LiteralIndex } from '../text/literals.ts';
+import { goesOnFrom } from '../text/words.ts';
 import { isPlaceholder, looksGenerated, looksRandom } from './secret-value.ts';
 import { VENDOR_TOKENS, type VendorToken } from './vendor-tokens.ts';
 
@@ -8,8 +9,14 @@ import { VENDOR_TOKENS, type VendorToken } from './vendor-tokens.ts';
 interface TokenRule {
   readonly category: string;
   readonly prefix: string;
-  readonly head: RegExp | null;
+  readonly head: Head | null;
   readonly body: RegExp;
+}
+
+interface Head {
+  readonly shape: RegExp;
+  /** Longest first. */
+  readonly lengths: readonly number[];
 }
 
 interface Span {
@@ -17,7 +24,6 @@ interface Span {
   readonly end: number;
 }
 
-const HEAD_MAX = 80;
 const BODY_MAX = 40_000;
 
 const RULES: readonly TokenRule[] = VENDOR_TOKENS.flatMap(rulesOf);
@@ -54,9 +60,9 @@ function categoryOf({ category = 'vendor_token' }: VendorToken): string {
 
 function rulesOf(row: VendorToken): TokenRule[] {
   const category = categoryOf(row);
-  const head = row.head === undefined ? null : new RegExp(`${row.head}$`);
+  const head = row.head && { ...row.head, shape: new RegExp(`^(?:${row.head.shape})$`) };
   const body = new RegExp(`^(?:${row.body})`);
-  return row.prefixes.map((prefix) => ({ category, prefix, head, body }));
+  return row.prefixes.map((prefix) => ({ category, prefix, head: head ?? null, body }));
 }
 
 /** Where the token around a prefix starts and ends; `null` when there is none. */
@@ -72,9 +78,9 @@ function tokenAt(text: string, at: number, { prefix, head, body }: TokenRule): S
   return isTelling || looksRandom(value) ? { start, end: from + match[0].length } : null;
 }
 
-function startOfHead(text: string, at: number, head: RegExp): number | null {
-  const match = head.exec(text.slice(Math.max(0, at - HEAD_MAX), at));
-  return match === null ? null : at - match[0].length;
+function startOfHead(text: string, at: number, head: Head): number | null {
+  const length = head.lengths.find((one) => at >= one && head.shape.test(text.slice(at - one, at)));
+  return length === undefined ? null : at - length;
 }
 
 /** A letter or digit that follows, unless capitals turn small: the token is longer than its kind. */
@@ -87,18 +93,14 @@ function runsOn(text: string, end: number): boolean {
 }
 
 /**
- * Short prefixes and those of letters alone must start a word; a longer one with a sign, such as
- * `ghp_`, is seen inside one, too. A capital prefix may follow a small letter.
+ * A prefix of letters alone must start a word, but a capital one may follow a small letter; a
+ * longer prefix with a sign in it, such as `ghp_`, is seen inside a word, too.
  */
 function isWithinWord(text: string, start: number, prefix: string): boolean {
   const before = text.charCodeAt(start - 1);
-  if (!isAlphanumeric(before)) return false;
-  if (
-    prefix.includes('_')
-      ? prefix.length >= 4
-      : /[^A-Za-z\d]/.test(prefix.slice(0, -1)) || prefix.length > 5
-  )
-    return false;
+  if (!goesOnFrom(text, start)) return false;
+  const hasSign = /[^A-Za-z\d]/.test(prefix.slice(0, -1));
+  if (hasSign || (prefix.endsWith('_') && prefix.length >= 4)) return false;
   const isSmall = before >= 97 && before <= 122;
   return !(isSmall && prefix.length >= 4 && prefix === prefix.toUpperCase());
 }

@@ -3,9 +3,9 @@ import { isPlaceholder, looksRandom } from './secret-value.ts';
 
 /** Longest part between `//` and `@`. */
 const USER_INFO_MAX = 512;
+const SCHEME_MAX = 32;
 const DATABASE_SCHEME =
-  /(?:postgres|postgis|pgsql|mysql|mariadb|mongo|redis|amqp|mssql|sqlserver|oracle|cockroach|clickhouse|snowflake|db2|jdbc|odbc|vertica|cassandra|neo4j|bolt|influx|couchbase|couchdb|memcached|nats|mqtt|kafka|hive|presto|trino|teradata|firebird|sybase|databricks|redshift|bigquery|db|sql)[a-z\d]*(?:\+[a-z\d_]{1,32})?$/i;
-const SCHEME = /[a-z][a-z\d+.-]{0,31}$/i;
+  /^(?:postgres|postgis|pgsql|mysql|mariadb|mongo|redis|amqp|mssql|sqlserver|oracle|cockroach|clickhouse|snowflake|db2|jdbc|odbc|vertica|cassandra|neo4j|bolt|influx|couchbase|couchdb|memcached|nats|mqtt|kafka|hive|presto|trino|teradata|firebird|sybase|databricks|redshift|bigquery|db|sql)[a-z\d]{0,16}(?:\+[a-z\d_]{1,24})?$/i;
 
 /**
  * A detector for passwords in URLs, `scheme://user:password@host`, and for tokens that stand there
@@ -17,10 +17,10 @@ const SCHEME = /[a-z][a-z\d+.-]{0,31}$/i;
 export function urlPasswordDetector(categories: ReadonlySet<string>): Detector {
   return ({ text }, found) => {
     for (let at = text.indexOf('://'); at >= 0; at = text.indexOf('://', at + 3)) {
-      const scheme = SCHEME.exec(text.slice(Math.max(0, at - 32), at))?.[0];
+      const scheme = schemeBefore(text, at);
       const from = at + 3;
-      const end = scheme === undefined ? -1 : userInfoEnd(text, from);
-      if (scheme === undefined || end < 0) continue;
+      const end = scheme === '' ? -1 : userInfoEnd(text, from);
+      if (end < 0) continue;
       const start = secretStart(text, from, end);
       const category = DATABASE_SCHEME.test(scheme)
         ? 'database_connection_string'
@@ -28,6 +28,13 @@ export function urlPasswordDetector(categories: ReadonlySet<string>): Detector {
       if (start >= 0 && categories.has(category)) found.push({ category, start, end });
     }
   };
+}
+
+function schemeBefore(text: string, at: number): string {
+  let start = at;
+  while (start > 0 && at - start < SCHEME_MAX && /[\w+.-]/.test(text[start - 1] as string))
+    start -= 1;
+  return text.slice(start, at);
 }
 
 /** Position of the last `@` of the authority, or -1. */
@@ -47,10 +54,9 @@ function secretStart(text: string, from: number, end: number): number {
 }
 
 function isTemplate(secret: string): boolean {
-  return (
-    /^(?:\*+|x{3,}|\.{3}|<.*|\$.*|\{.*|%\w+%|\[.*)$/i.test(secret) ||
-    (secret.length > 12 && isPlaceholder(secret))
-  );
+  if (/^(?:x{3,}|\.{3}|<.*|\$.*|\{.*|%\w+%|\[.*)$/i.test(secret)) return true;
+  const isMask = secret.includes('*') && !/[^\W_]/.test(secret);
+  return isMask || (secret.length > 12 && isPlaceholder(secret));
 }
 
 /** `user:password@localhost`: words for words, on a host that is nobody's. */

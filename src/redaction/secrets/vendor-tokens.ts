@@ -10,8 +10,8 @@ export interface VendorToken {
   readonly vendor: string;
   /** Literals of three characters or more, case-sensitive: they make the scan fast. */
   readonly prefixes: readonly string[];
-  /** Regular expression source for what must precede the prefix, at most 64 characters. */
-  readonly head?: string;
+  /** What must precede the prefix, and in which lengths, longest first. */
+  readonly head?: { readonly shape: string; readonly lengths: readonly number[] };
   /** Regular expression source for what follows the prefix; linear, no groups that capture. */
   readonly body: string;
   /** Default: `vendor_token`. */
@@ -221,7 +221,7 @@ export const VENDOR_TOKENS: readonly VendorToken[] = [
   {
     vendor: 'slack',
     prefixes: ['xoxb-', 'xoxp-', 'xoxs-', 'xoxo-', 'xoxc-', 'xoxe-', 'xoxa-', 'xoxr-'],
-    body: '(?:\\d-)?(?:\\d{6,15}-){1,4}[A-Za-z\\d]{10,64}|(?:\\d-)?[A-Za-z\\d]{8,200}(?![\\w-])',
+    body: '(?:\\d-)?(?:\\d{6,15}-){1,4}(?=\\d{0,64}[A-Za-z])[A-Za-z\\d]{10,64}|(?:\\d-)?[A-Za-z\\d]{8,200}(?![\\w-])',
   },
   { vendor: 'slack-cookie', prefixes: ['xoxd-'], body: '[A-Za-z\\d%+/]{40,400}={0,2}' },
   {
@@ -362,14 +362,14 @@ export const VENDOR_TOKENS: readonly VendorToken[] = [
   {
     vendor: 'azure-client-secret',
     prefixes: range(0, 9).map((digit) => `${digit}Q~`),
-    head: '[\\w.~-]{3}',
+    head: { shape: '[\\w.~-]{3}', lengths: [3] },
     body: '[\\w.~-]{31,34}',
     category: 'azure_credential',
   },
   {
     vendor: 'azure-devops',
     prefixes: ['AZDO'],
-    head: `${ALNUM}{76}`,
+    head: { shape: `${ALNUM}{76}`, lengths: [76] },
     body: `${ALNUM}{4}`,
     category: 'azure_credential',
   },
@@ -385,18 +385,28 @@ export const VENDOR_TOKENS: readonly VendorToken[] = [
     ),
     body: `${WORD}{20,23}\\.${WORD}{6}\\.${WORD}{27,38}`,
   },
-  { vendor: 'mailchimp', prefixes: ['-us'], head: '[a-f\\d]{32}', body: '\\d{1,2}' },
+  {
+    vendor: 'mailchimp',
+    prefixes: ['-us'],
+    head: { shape: '[a-f\\d]{32}', lengths: [32] },
+    body: '\\d{1,2}',
+  },
   {
     vendor: 'new-relic-licence',
     prefixes: ['NRAL'],
-    head: `(?:[a-z]{2}\\d{2}x[a-z\\d]{31}|${HEX}{36})`,
+    head: { shape: `(?:[a-z]{2}\\d{2}x[a-z\\d]{31}|${HEX}{36})`, lengths: [36] },
     body: '',
   },
-  { vendor: 'telegram-bot', prefixes: [':AA'], head: '\\d{8,10}', body: `${WORD}{33}` },
+  {
+    vendor: 'telegram-bot',
+    prefixes: [':AA'],
+    head: { shape: '\\d{8,10}', lengths: [10, 9, 8] },
+    body: `${WORD}{33}`,
+  },
   {
     vendor: 'terraform-cloud',
     prefixes: ['.atlasv1.'],
-    head: `${ALNUM}{14}`,
+    head: { shape: `${ALNUM}{14}`, lengths: [14] },
     body: `${WORD}{60,70}`,
   },
   {

@@ -1,15 +1,17 @@
 import { types } from 'node:util';
 import { EnforceError, isEnforceError } from '../../errors.ts';
 import type { Finding } from '../finding.ts';
-import type { ArgumentKind } from '../replacement.ts';
+import { type ArgumentKind, replaceFindings } from '../replacement.ts';
 import { redactBytes } from './bytes.ts';
 import { copyError } from './errors.ts';
 import { copyArray, copyMap, copyObject, copySet } from './objects.ts';
 
 /** Deeper than any argument or result may be; the walk refuses what is below. */
-const DEPTH_MAX = 1000;
+const DEPTH_MAX = 256;
 /** Values in one structure, keys included. */
 const VALUES_MAX = 1_000_000;
+/** Numbers of fewer digits are no card, phone or social security number. */
+const SMALL = 1_000_000;
 /** UTF-16 units in all strings of one structure. */
 const CHARACTERS_MAX = 64 * 1024 * 1024;
 
@@ -24,12 +26,6 @@ export interface Place {
   readonly depth: number;
 }
 
-/** A text after redaction, and what was found in it before. */
-export interface RedactedText {
-  readonly text: string;
-  readonly findings: readonly Finding[];
-}
-
 /** What was found where. Never the text itself. */
 export interface Entity extends Finding {
   readonly path: string;
@@ -37,7 +33,11 @@ export interface Entity extends Finding {
 
 /** What a walk needs from its caller. */
 export interface WalkOptions {
-  readonly redactText: (text: string, place: Place) => RedactedText;
+  readonly find: (text: string, place: Place) => Finding[];
+  /** Some pattern may match numbers of less than seven digits. */
+  readonly readsSmallNumbers: boolean;
+  /** What takes the place of a match. */
+  readonly replace: (finding: Finding, matched: string, place: Place) => string;
   /** Place of the child at `path` below `parent`. */
   readonly placeOf: (parent: Place, path: string, hint: string) => Place;
 }
@@ -83,13 +83,28 @@ export class Walk {
   text(text: string, place: Place): string {
     this.#characters += text.length;
     if (this.#characters > CHARACTERS_MAX) throw tooLarge(place);
-    const redacted = this.#options.redactText(text, place);
-    for (const finding of redacted.findings) this.note(finding, place);
-    return redacted.text;
+    const findings = this.find(text, place);
+    for (const finding of findings) this.note(finding, place);
+    return replaceFindings(text, findings, (finding, matched) =>
+      this.replace(finding, matched, place),
+    );
+  }
+
+  find(text: string, place: Place): Finding[] {
+    return this.#options.find(text, place);
+  }
+
+  replace(finding: Finding, matched: string, place: Place): string {
+    return this.#options.replace(finding, matched, place);
   }
 
   note({ category, start, end }: Finding, place: Place): void {
     this.entities.push({ category, start, end, path: place.path });
+  }
+
+  /** Refuses a list before it is read, when its members alone are too many. */
+  expect(count: number, place: Place): void {
+    if (this.#values + count > VALUES_MAX) throw tooLarge(place);
   }
 
   /** Place of the property `key` of the value at `parent`; `key` is already redacted. */
@@ -112,6 +127,8 @@ export class Walk {
   }
 
   #number(value: number | bigint, place: Place): unknown {
+    const isSmall = value < SMALL && value > -SMALL;
+    if (isSmall && !this.#options.readsSmallNumbers) return value;
     const text = String(value);
     const redacted = this.text(text, place);
     return redacted === text ? value : redacted;
@@ -149,6 +166,9 @@ function copyOf(walk: Walk, value: object, place: Place): unknown {
   if (types.isBoxedPrimitive(value)) return walk.value(value.valueOf(), place);
   if (types.isRegExp(value)) return copyRegExp(walk, value, place);
   if (value instanceof URL) return copyUrl(walk, value, place);
+  if (value instanceof URLSearchParams) {
+    return new URLSearchParams(walk.text(String(value), { ...place, kind: 'url' }));
+  }
   if (isOpaque(value)) throw unreadable(place, 'an object whose content cannot be read as data');
   return copyObject(walk, value, place);
 }

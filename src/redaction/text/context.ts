@@ -15,8 +15,21 @@ export function wordsBefore(source: Source, position: number): string {
   const from = Math.max(0, position - BEFORE_MAX);
   const near = source.text.slice(from, position).toLowerCase();
   const stop = Math.max(lastStop(near), lastPlaceholder(near));
-  if (stop >= 0) return near.slice(stop + 1);
-  return from === 0 ? `${source.hint} ${near}` : near;
+  if (stop >= 0) return withoutHalfWord(near, stop + 1);
+  if (from === 0) return `${source.hint} ${near}`;
+  return isWord(source.text[from - 1]) ? withoutHalfWord(near, 0) : near;
+}
+
+/** The end of a longer word is not a word: the `v` of `T3V` stands for no version. */
+function withoutHalfWord(text: string, from: number): string {
+  let at = from;
+  if (at > 0 && !isWord(text[at - 1])) return text.slice(at);
+  while (at < text.length && isWord(text[at])) at += 1;
+  return text.slice(at);
+}
+
+function isWord(character: string | undefined): boolean {
+  return character !== undefined && /[\p{L}\p{N}_]/u.test(character);
 }
 
 /** The words right after a position, in lower case, up to the same stops, on the same line. */

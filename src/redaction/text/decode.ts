@@ -3,7 +3,7 @@ import { type View, ViewBuilder } from './view.ts';
 
 /** What makes a decoding worth its time. Plain `\\n` and `\\"` are understood without. */
 const ENCODED =
-  /^(?:%(?:[\da-f]{2}|u[\da-f]{4})|&(?:#x?\d|#x[a-f]|[a-z]{2,8};)|\\(?:u[\da-f{]|x[\da-f]|\/|[0-3][0-7]{2})|["'`]\s?\+\s?["'`])/i;
+  /^(?:%(?:[\da-f]{2}|u[\da-f]{4})|&(?:#x?\d|#x[a-f]|[a-z]{2,8};)|\\(?:u[\da-f{]|x[\da-f]|\/|[0-3][0-7]{2}))/i;
 const ENCODED_MAX = 10;
 
 /** Where anything encoded can start. */
@@ -95,7 +95,7 @@ export function decode(text: string, source: View | null): View | null {
     const at = special.index;
     const decoded = at < from ? null : decodeAt(text, at);
     if (decoded === null) continue;
-    isWorthIt ||= isEncodedAt(text, at, text.charCodeAt(at));
+    isWorthIt ||= decoded.text === '' || isEncodedAt(text, at, text.charCodeAt(at));
     builder.copy(text, from, at);
     from = at + decoded.length;
     builder.text(decoded.text, at, from);
@@ -115,13 +115,8 @@ export function isEncodedAt(text: string, at: number, code: number): boolean {
     case 38:
     case 92:
       return ENCODED.test(text.slice(at, at + ENCODED_MAX));
-    case 34:
-    case 39:
-    case 96: {
-      const next = text.charCodeAt(at + 1);
-      const isPlus = next === 43 || (next === 32 && text.charCodeAt(at + 2) === 43);
-      return isPlus && ENCODED.test(text.slice(at, at + ENCODED_MAX));
-    }
+    case 43:
+      return /["'`]\s?\+\s?["'`]/.test(text.slice(Math.max(0, at - 2), at + 3));
     default:
       return false;
   }
@@ -207,13 +202,4 @@ function concatenationAt(text: string, at: number): Decoded | null {
 function fromCode(digits: string, base: number): string {
   const code = Number.parseInt(digits, base);
   return code <= 0x10ffff ? String.fromCodePoint(code) : '\ufffd';
-}
-
-/**
- * True when the character before `at` is the letter of an escape such as `\n`: then the word that
- * seems to go on there does not.
- */
-export function isAfterEscape(text: string, at: number): boolean {
-  if (text.charCodeAt(at - 2) !== 92) return false;
-  return 'nrtbfv'.includes(text[at - 1] as string);
 }

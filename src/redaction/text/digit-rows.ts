@@ -31,20 +31,19 @@ const GROUPS_MIN = 4;
 export function forEachDigitRow(text: string, visit: (row: DigitRow) => void): void {
   const starts: number[] = [];
   const ends: number[] = [];
+  let length = 0;
   let digits = 0;
   const flush = () => {
-    if (digits >= DIGITS_MIN || starts.length >= GROUPS_MIN) {
-      visit({ text, length: starts.length, digits, starts, ends });
-    }
-    starts.length = 0;
-    ends.length = 0;
+    if (digits >= DIGITS_MIN || length >= GROUPS_MIN) visit({ text, length, digits, starts, ends });
+    length = 0;
     digits = 0;
   };
   for (let at = nextDigit(text, 0); at < text.length; ) {
     const end = groupEnd(text, at);
-    if (starts.length > 0 && !isGap(text, ends.at(-1) as number, at)) flush();
-    starts.push(at);
-    ends.push(end);
+    if (length > 0 && !isGap(text, ends[length - 1] as number, at)) flush();
+    starts[length] = at;
+    ends[length] = end;
+    length += 1;
     digits += end - at;
     at = nextDigit(text, end);
   }

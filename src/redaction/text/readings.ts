@@ -1,5 +1,6 @@
 import { decode, isEncodedAt } from './decode.ts';
 import { fold, isFoldable } from './fold.ts';
+import { unreverse } from './reversal.ts';
 import type { View } from './view.ts';
 
 /** How many layers of encoding are undone: `%252540` has three. */
@@ -65,7 +66,7 @@ function* windowsOf(text: string): Generator<Window> {
 
 /** Positions of what can be folded or decoded. */
 function* placesOf(text: string): Generator<number> {
-  const candidates = /[%&\\\u0080-\uffff]|["'`](?= ?\+)/g;
+  const candidates = /[%&\\+\u0080-\uffff]/g;
   while (candidates.test(text)) {
     const at = candidates.lastIndex - 1;
     const code = text.charCodeAt(at);
@@ -93,6 +94,8 @@ function isBlank(code: number): boolean {
 
 /** The text folded to ASCII, and then decoded, again and again, as long as that changes it. */
 function* viewsOf(text: string): Generator<View> {
+  const displayed = unreverse(text);
+  if (displayed !== null) yield fold(displayed.text, displayed) ?? displayed;
   let current = fold(text, null);
   if (current !== null) yield current;
   for (let layer = 0; layer < LAYERS_MAX; layer += 1) {

@@ -1,0 +1,75 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, test } from 'vitest';
+import type { Tier } from '../../src/call.ts';
+import { requireLayer } from '../fixtures/require-layer.ts';
+import { Attempt } from './attempt.ts';
+import { FILESYSTEM_CASES } from './cases/filesystem.ts';
+import type { EscapeCase, Need } from './escape-case.ts';
+import { renderTable } from './escape-table.ts';
+import { probeTestHost, runnersOf } from './host-runners.ts';
+
+// Every attack with nothing around it, then at every tier that claims to stop it. The table in the
+// docs holds exactly the claims that are tested here.
+
+const SECTIONS: Readonly<Record<string, readonly EscapeCase[]>> = {
+  Files: FILESYSTEM_CASES,
+};
+const TABLE = fileURLToPath(new URL('../../docs/escape-table.md', import.meta.url));
+
+const runners = runnersOf(await probeTestHost());
+const plain = runners.get('process');
+if (plain === undefined) throw new Error('there is always a runner for processes');
+afterAll(() => Promise.all([...runners.values()].map((runner) => runner.close())));
+
+const PRESENT: Readonly<Record<Need, boolean>> = {
+  gcc: spawnSync('gcc', ['--version']).status === 0,
+  python3: existsSync('/usr/bin/python3'),
+  curl: existsSync('/usr/bin/curl'),
+};
+
+async function attempt(attack: EscapeCase, tier: Tier | 'unprotected'): Promise<boolean> {
+  const runner = tier === 'unprotected' ? plain : runners.get(tier);
+  if (runner === undefined) throw new Error(`no runner for \`${tier}\``);
+  const on = new Attempt(tier, runner, attack);
+  try {
+    return await attack.attempt(on);
+  } finally {
+    on.clean();
+  }
+}
+
+describe.each(Object.entries(SECTIONS))('%s', (_section, cases) => {
+  describe.concurrent.each(cases.map((attack) => [attack.ids[0], attack] as const))(
+    '%s',
+    (_id, attack) => {
+      const missing = (attack.needs ?? []).filter((need) => !PRESENT[need]);
+      for (const need of missing) requireLayer(need);
+      const reason = attack.noControl?.() ?? null;
+      const verb = attack.mustWork === true ? 'works' : 'succeeds';
+      test.skipIf(missing.length > 0 || reason !== null)(
+        `${verb} unprotected: ${attack.title}${reason === null ? '' : ` (${reason})`}`,
+        async () => {
+          expect(await attempt(attack, 'unprotected')).toBe(true);
+        },
+      );
+      for (const tier of attack.claimedBy) {
+        test.skipIf(missing.length > 0 || !runners.has(tier))(
+          `${tier}: ${attack.title}`,
+          async () => {
+            expect(await attempt(attack, tier)).toBe(attack.mustWork === true);
+          },
+        );
+      }
+    },
+  );
+});
+
+describe('the table of attacks', () => {
+  test('is what this suite tests', () => {
+    const table = renderTable(SECTIONS);
+    if (process.env['ENFORCECORE_TEST_UPDATE'] === '1') writeFileSync(TABLE, table);
+    expect(readFileSync(TABLE, 'utf8')).toBe(table);
+  });
+});
