@@ -1,6 +1,6 @@
 /**
  * Every error code this package can raise, with its one-line meaning. Codes are permanent: callers
- * branch on them. `docs/error-codes.md` is generated from this table (`npm run docs`).
+ * branch on them. `docs/error-codes.md` is made from this table, see `test/errors.test.ts`.
  */
 export const ERROR_CODES = {
   // The call as the program or the command line stated it.

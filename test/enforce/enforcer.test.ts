@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Outcome } from '../../src/call.ts';
@@ -100,6 +100,17 @@ describe('every way a call can end has one decision entry and one outcome entry'
     expect(ended).toMatchObject({ type: 'outcome', call_id: outcome.callId, status });
     if (outcome.status !== 'ok') expect(ended).toMatchObject({ error_code: code });
     expect(outcome.audit).toEqual({ seq: ended?.['seq'], entryHash: ended?.['entry_hash'] });
+  });
+
+  test('output-denied: a function that returns what redaction does not follow', async () => {
+    const { enforcer } = await openEnforcer();
+    const deep = () => {
+      let value: unknown = 1;
+      for (let level = 0; level < 1500; level += 1) value = [value];
+      return value;
+    };
+    const call = enforcer.wrap('deep', deep, { trusted: ['isolation'] });
+    await expect(call()).rejects.toMatchObject({ code: 'ENF_REDACTION_DEPTH' });
   });
 
   test('output-denied: a function that returns what redaction cannot read', async () => {
@@ -378,6 +389,18 @@ describe('the kill switch', () => {
       ['trip', 'operator says stop', 'call'],
       ['reset', expect.any(String), 'ann'],
     ]);
+  });
+
+  test('stays tripped when its file cannot be removed', async () => {
+    const stateDir = testFolder();
+    mkdirSync(join(stateDir, 'KILL'));
+    const auditPath = join(stateDir, 'trail');
+    const settings = { auditPath, auditEnabled: true, auditDurability: 'os', stateDir } as const;
+    const { enforcer } = await openEnforcer({}, { settings: { ...settings, logLevel: 'silent' } });
+    expect(() => enforcer.killSwitch.reset('ann')).toThrow(
+      expect.objectContaining({ code: 'ENF_KILL_FILE' }),
+    );
+    expect((await enforcer.run(tool('add.mjs'))).status).toBe('denied');
   });
 
   test('keeps a call from starting that was on its way', async () => {
