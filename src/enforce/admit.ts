@@ -18,28 +18,35 @@ export interface Admission {
   abandoned(): Promise<void>;
 }
 
-/** Decides, then reserves everything the call needs, or nothing. */
+/**
+ * Decides, then reserves everything the call needs, or nothing.
+ *
+ * @param stop - ends a wait for a free place, where the policy lets calls wait
+ */
 export async function admit(
   parts: EnforcementParts,
   call: IdentifiedCall,
   sent: SentArguments,
+  stop: AbortSignal,
 ): Promise<Admission> {
   const { tool, context, args } = call;
   const toolCall: ToolCall = { tool, args, context };
+  // Of the session's history, so on a clock that rules can compare: not the monotonic one.
+  const now = Date.now();
   const judged = decide(parts.compiled, {
     call: toolCall,
     redactedArgs: sent.args,
     target: identityOf(call),
     killSwitch: tripped(parts),
     history: parts.histories.of(context),
-    now: Date.now(),
+    now,
   });
   const refusals = [...call.refusals, ...sent.refusals];
   if (judged.effect === 'deny' || refusals.length > 0) return denied(judged, refusals);
   // INVARIANT: same tick as decide(), so that parallel calls of a session see this one.
-  const session = parts.histories.begin(context, tool, parts.clock());
-  const answer = await reserve(parts, call, judged);
-  if (answer.granted) return admitted(parts, judged, session, answer.grant);
+  const session = parts.histories.begin(context, tool, now);
+  const answer = await reserve(parts, call, judged, stop);
+  if (answer.granted) return admitted(judged, session, answer.grant);
   session.refused();
   const { reasons, retryAfterMs } = answer;
   return { ...denied(judged, reasons), ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
@@ -50,9 +57,10 @@ async function reserve(
   { ledger, logger }: EnforcementParts,
   { callId }: IdentifiedCall,
   { reservations }: GateDecision,
+  signal: AbortSignal,
 ): Promise<GrantAnswer> {
   try {
-    return await ledger.reserve(reservations, { callId });
+    return await ledger.reserve(reservations, { callId, signal });
   } catch (err) {
     logger.error({ err, callId }, 'the store of counters failed');
     const message = 'the counters of limits and budgets cannot be reached';
@@ -77,17 +85,12 @@ function denied(judged: GateDecision, more: readonly Reason[]): Admission {
   };
 }
 
-function admitted(
-  { clock }: EnforcementParts,
-  judged: GateDecision,
-  session: SessionCall,
-  grant: Grant,
-): Admission {
+function admitted(judged: GateDecision, session: SessionCall, grant: Grant): Admission {
   return {
     decision: plain(judged),
     costUsd: costOf(judged),
     ended: async (isOk) => {
-      session.ended({ at: clock(), ok: isOk });
+      session.ended({ at: Date.now(), ok: isOk });
       await grant.settle();
     },
     abandoned: async () => {

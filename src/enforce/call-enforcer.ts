@@ -108,6 +108,7 @@ export class CallEnforcer implements Enforcer {
       clock,
     };
     this.#forgetKillSwitch = killSwitch.onChange((change) => this.#onKillSwitch(change));
+    this.#parts.ledger.onThreshold((crossing) => logger.warn(crossing, 'budget threshold reached'));
   }
 
   get policy(): Policy {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Outcome } from '../../src/call.ts';
 import { type RunOptions, unwrap } from '../../src/enforce/index.ts';
+import { loadSettings } from '../../src/settings.ts';
 import { memoryStore, type StateStore } from '../../src/usage/index.ts';
 import { tool } from '../fixtures/job.ts';
 import { eventually, fileOf, isRunning } from '../fixtures/observe.ts';
@@ -395,8 +396,8 @@ describe('the kill switch', () => {
     const stateDir = testFolder();
     mkdirSync(join(stateDir, 'KILL'));
     const auditPath = join(stateDir, 'trail');
-    const settings = { auditPath, auditEnabled: true, auditDurability: 'os', stateDir } as const;
-    const { enforcer } = await openEnforcer({}, { settings: { ...settings, logLevel: 'silent' } });
+    const settings = { ...(await loadSettings({ env: {}, cwd: stateDir })), auditPath, stateDir };
+    const { enforcer } = await openEnforcer({}, { settings });
     expect(() => enforcer.killSwitch.reset('ann')).toThrow(
       expect.objectContaining({ code: 'ENF_KILL_FILE' }),
     );

@@ -4,7 +4,8 @@ import { bootGuest, type GuestRun } from './boot-guest.ts';
 import { buildGuestImage, type GuestImage } from './guest-image.ts';
 
 const { ENFORCECORE_TEST_SLOW, ENFORCECORE_TEST_REQUIRE = '' } = process.env;
-const isWanted = ENFORCECORE_TEST_SLOW === '1' || ENFORCECORE_TEST_REQUIRE.split(',').includes('vm');
+const isWanted =
+  ENFORCECORE_TEST_SLOW === '1' || ENFORCECORE_TEST_REQUIRE.split(',').includes('vm');
 
 /** Null, after saying why, where there is no QEMU, no apt or no kernel to download. */
 function imageOrNull(): GuestImage | null {
