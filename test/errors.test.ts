@@ -4,8 +4,13 @@ import { EnforceError, ERROR_CODES, isEnforceError } from '../src/errors.ts';
 
 const CODES = Object.keys(ERROR_CODES);
 
-/** Tests of these belong to parts that are still being written. */
-const NOT_TESTED: readonly string[] = ['ENF_DENIED_BUDGET', 'ENF_AUDIT_ENTRY', 'ENF_AUDIT_READ'];
+/** Named by tests of parts that are still being written: rules for targets, arguments and sequences. */
+const NOT_TESTED: readonly string[] = [
+  'ENF_DENIED_TARGET',
+  'ENF_DENIED_INPUT',
+  'ENF_DENIED_CONDITION',
+  'ENF_DENIED_SEQUENCE',
+];
 
 /** All text of the TypeScript files of some folders. */
 function textOf(folders: readonly string[], leftOut: readonly string[] = []): string {
@@ -18,16 +23,24 @@ function textOf(folders: readonly string[], leftOut: readonly string[] = []): st
     .join('\n');
 }
 
+/** A table in the form in which the formatter leaves it. */
+function renderTable(rows: readonly (readonly [string, string])[]): string {
+  const widths = [0, 1].map((at) => Math.max(...rows.map((row) => row[at]?.length ?? 0)));
+  const line = (cells: readonly string[], fill = ' ') =>
+    `| ${cells.map((cell, at) => cell.padEnd(widths[at] ?? 0, fill)).join(' | ')} |`;
+  const [head = ['', ''], ...body] = rows;
+  return [line(head), line(['', ''], '-'), ...body.map((row) => line(row))].join('\n');
+}
+
 /** The page of the documentation that lists every code. */
 function renderPage(): string {
-  const areas = new Map<string, string[]>();
-  for (const [code, meaning] of Object.entries(ERROR_CODES)) {
-    const area = code.split('_')[1] ?? '';
-    areas.set(area, [...(areas.get(area) ?? []), `| \`${code}\` | ${meaning} |`]);
-  }
-  const sections = [...areas].map(
-    ([area, rows]) => `## ENF_${area}\n\n| code | meaning |\n|---|---|\n${rows.join('\n')}\n`,
-  );
+  const codes = Object.entries(ERROR_CODES);
+  const areas = [...new Set(CODES.map((code) => code.split('_')[1] ?? ''))];
+  const sections = areas.map((area) => {
+    const own = codes.filter(([code]) => code.split('_')[1] === area);
+    const rows = own.map(([code, meaning]) => [`\`${code}\``, meaning] as const);
+    return `## ENF_${area}\n\n${renderTable([['code', 'meaning'], ...rows])}\n`;
+  });
   return `# Error codes
 
 Every error of this package has a \`code\` from this table. Codes are permanent: branch on them, not on

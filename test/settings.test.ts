@@ -21,7 +21,7 @@ const invalid = (message: string) => ({
 });
 
 test('defaults: audit on, below the state folder of the user', async () => {
-  expect(await load({ XDG_STATE_HOME: '/state' })).toEqual({
+  expect(await load({ XDG_STATE_HOME: '/state' })).toMatchObject({
     auditPath: '/state/enforcecore/audit',
     auditEnabled: true,
     auditDurability: 'os',
