@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { oneLine, printable } from '../../src/cli/terminal.ts';
+import { oneLine, printable, processTerminal } from '../../src/cli/terminal.ts';
 
 test.each([
   ['\u001b[31mred', '\\x1b[31mred'],
@@ -24,4 +24,27 @@ test.each([
   ['a\u202eb', 'a b'],
 ])('keeps %j on one line as %j', (text, line) => {
   expect(oneLine(text)).toBe(line);
+});
+
+test('the terminal of this process writes, flushes, and listens only while it is asked to', async () => {
+  const terminal = processTerminal();
+  const before = process.listenerCount('SIGTERM');
+  const heard: string[] = [];
+  const forget = terminal.onInterrupt((signal) => heard.push(signal));
+  expect(process.listenerCount('SIGTERM')).toBe(before + 1);
+  process.emit('SIGTERM', 'SIGTERM');
+  forget();
+  expect(process.listenerCount('SIGTERM')).toBe(before);
+  expect(heard).toEqual(['SIGTERM']);
+  terminal.out('');
+  terminal.err('');
+  await terminal.flush();
+});
+
+test('a reader that went away is no failure of the terminal, a full disk is one', async () => {
+  const terminal = processTerminal();
+  process.stdout.emit('error', Object.assign(new Error('x'), { code: 'EPIPE' }));
+  await terminal.flush();
+  process.stdout.emit('error', Object.assign(new Error('x'), { code: 'ENOSPC' }));
+  await expect(terminal.flush()).rejects.toThrow('standard output cannot be written (ENOSPC)');
 });
