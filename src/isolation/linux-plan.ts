@@ -9,6 +9,7 @@ import { watchCgroup } from './cgroup-watch.ts';
 import { buildEnvironment } from './environment.ts';
 import type { ExplanationSection } from './explanation.ts';
 import { buildFilesystemView, type FilesystemView } from './filesystem-view.ts';
+import type { Mask } from './filesystem-view-masks.ts';
 import type { LandlockRules } from './landlock.ts';
 import { landlockGaps } from './landlock-rights.ts';
 import type { LaunchPlan } from './launch-plan.ts';
@@ -51,12 +52,17 @@ const OWN_THREADS = 32;
 /** Size of a scratch that the policy leaves unlimited. */
 const SCRATCH_BYTES_DEFAULT = 1024 * 1024 * 1024;
 
+/** A plan, and the paths in the policy's write paths that are mounted over. */
+export interface LinuxPlan extends LaunchPlan {
+  readonly masks: readonly Mask[];
+}
+
 /**
  * Everything a call is started with: profile, view, limits and rows as data.
  *
  * @throws {IsolationUnavailableError} when the policy cannot be enforced for this tool here
  */
-export function planLinuxCall(call: LinuxCall): LaunchPlan {
+export function planLinuxCall(call: LinuxCall): LinuxPlan {
   const { job, tier, host, scratch, cgroup, inherited } = call;
   const choice = sandboxChoice(job.target, job.confinement);
   const view = viewOf(call, choice);
@@ -81,6 +87,7 @@ export function planLinuxCall(call: LinuxCall): LaunchPlan {
     channel: program.channel,
     layers: layersOf(call, choice),
     profileDigest: filters.digest,
+    masks: view.masks,
     launch: {
       architecture: host.launcher.architecture,
       stages: (pid) =>
