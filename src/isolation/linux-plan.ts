@@ -10,6 +10,7 @@ import { buildEnvironment } from './environment.ts';
 import type { ExplanationSection } from './explanation.ts';
 import { buildFilesystemView, type FilesystemView } from './filesystem-view.ts';
 import type { Mask } from './filesystem-view-masks.ts';
+import { isolationUnavailable } from './host-support-error.ts';
 import type { LandlockRules } from './landlock.ts';
 import { landlockGaps } from './landlock-rights.ts';
 import type { LaunchPlan } from './launch-plan.ts';
@@ -167,6 +168,7 @@ function viewOf(call: LinuxCall, { profile }: SandboxChoice): FilesystemView {
   const { target, confinement } = job;
   if (target.kind === 'function') throw new TypeError('a function does not run in a sandbox');
   const isModule = target.kind === 'module';
+  refuseWritableCode(target.identity.path, confinement.filesystem.write);
   return buildFilesystemView({
     entry: isModule ? target.module : target.program,
     kind: target.kind,
@@ -179,6 +181,16 @@ function viewOf(call: LinuxCall, { profile }: SandboxChoice): FilesystemView {
     home: homedir(),
     protectedPaths,
     scratch,
+  });
+}
+
+/** A tool that may rewrite its own code runs other code at its next call. */
+function refuseWritableCode(code: string, written: readonly string[]): void {
+  const around = written.find((path) => code === path || code.startsWith(`${path}/`));
+  if (around === undefined) return;
+  throw isolationUnavailable({
+    cause: `the tool \`${code}\` lies in the write path \`${around}\``,
+    remedy: 'move the tool, or name a narrower `filesystem.write`',
   });
 }
 
