@@ -56,7 +56,7 @@ export function startApart(
 }
 
 /** Ends a supervisor that a test is done with. */
-async function endApart({ child, report }: Apart): Promise<void> {
+export async function endApart({ child, report }: Apart): Promise<void> {
   child.kill('SIGKILL');
   await report;
 }
