@@ -1,7 +1,8 @@
-import { existsSync, lstatSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
+import { makeFolder } from '../make-folder.ts';
 import { CallIdentities, callIdRange, isKernelRoot } from './call-identity.ts';
 import type { CgroupSupport } from './cgroup.ts';
 import { probeCgroups } from './cgroup-probe.ts';
@@ -118,7 +119,7 @@ function idFolder(): string | null {
   for (const parent of ID_FOLDERS) {
     const folder = join(parent, 'enforcecore-ids');
     try {
-      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      makeFolder(folder);
       const { uid, mode } = lstatSync(folder);
       if (uid === process.getuid?.() && (mode & 0o022) === 0) return folder;
     } catch (cause) {
