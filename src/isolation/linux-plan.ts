@@ -3,6 +3,7 @@ import { homedir } from 'node:os';
 import { dirname } from 'node:path';
 import type { WorkerSetup } from '../../worker/protocol.ts';
 import type { Confinement, FilesystemRules, Layer, Limits, NetworkRules } from '../call.ts';
+import { openedForOthers } from './access-by-others.ts';
 import { type BubblewrapLaunch, bubblewrapArguments } from './bubblewrap.ts';
 import type { CallCgroup } from './cgroup-call.ts';
 import { watchCgroup } from './cgroup-watch.ts';
@@ -169,7 +170,7 @@ function viewOf(call: LinuxCall, { profile }: SandboxChoice): FilesystemView {
   if (target.kind === 'function') throw new TypeError('a function does not run in a sandbox');
   const isModule = target.kind === 'module';
   refuseWritableCode(target.identity.path, confinement.filesystem.write);
-  return buildFilesystemView({
+  const view = buildFilesystemView({
     entry: isModule ? target.module : target.program,
     kind: target.kind,
     ...(isModule || target.script === undefined ? {} : { scripts: [target.script] }),
@@ -182,6 +183,9 @@ function viewOf(call: LinuxCall, { profile }: SandboxChoice): FilesystemView {
     protectedPaths,
     scratch,
   });
+  // A tool of a root supervisor is nobody on this host.
+  const isNobody = call.uid !== null && tier === 'isolated';
+  return isNobody ? { ...view, read: openedForOthers(view.read) } : view;
 }
 
 /** A tool that may rewrite its own code runs other code at its next call. */

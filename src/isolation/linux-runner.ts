@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Confinement } from '../call.ts';
 import { isEnforceError } from '../errors.ts';
+import { isReadableByOthers } from './access-by-others.ts';
 import { MountPoints } from './bubblewrap-mount-points.ts';
 import { createCallCgroup } from './cgroup.ts';
 import type { CallCgroup } from './cgroup-call.ts';
@@ -22,6 +23,7 @@ import { runInScratch } from './run-in-scratch.ts';
 import { emptyReport, type Job, type RunEnd, type Runner, type RunReport } from './runner.ts';
 import { superviseProcess } from './supervisor.ts';
 import type { ResolvedTarget } from './tool-target.ts';
+import { entryPath, nodePath } from './worker-program.ts';
 
 const ENFORCES = [
   'environment',
@@ -87,6 +89,10 @@ export class LinuxRunner implements Runner {
     if (this.tier === 'isolated') return null;
     const { profile, exec } = sandboxChoice(target, confinement);
     const isSameUser = this.#host.identities === null;
+    const closed = isSameUser
+      ? undefined
+      : codeOf(target).find((path) => !isReadableByOthers(path));
+    if (closed !== undefined) return notReadable(closed);
     if (profile === 'compat' && isSameUser) return NO_COMPAT;
     const isContained = !isSameUser || this.#host.cgroups.works || exec === 'none';
     return isContained ? null : NOT_CONTAINED;
@@ -202,6 +208,20 @@ async function startEgress(
   const onRecord = (record: EgressRecord): void => job.onEgress?.(record);
   const socketPath = join(scratch, 'egress.sock');
   return startEgressProxy({ ...resolution, rules, socketPath, onRecord });
+}
+
+/** What the user of a call must be able to read before the tool's first line. */
+function codeOf(target: ResolvedTarget): readonly string[] {
+  if (target.kind === 'function') return [];
+  const runtime = [nodePath(), entryPath('process-entry')];
+  return target.kind === 'module' ? [target.module, ...runtime] : [target.identity.path];
+}
+
+function notReadable(path: string): Shortfall {
+  return {
+    cause: `a root supervisor runs each tool as a user of its own, which may not read \`${path}\``,
+    remedy: 'install bubblewrap, or make the file and the folders above it readable for all',
+  };
 }
 
 function layersAlwaysThere(tier: 'hardened' | 'isolated', host: LinuxHost): readonly string[] {
