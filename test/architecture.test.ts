@@ -6,13 +6,14 @@ import { expect, test } from 'vitest';
 const MAY_IMPORT: Record<string, readonly string[]> = {
   call: ['errors'],
   errors: [],
+  'make-folder': [],
   settings: ['errors'],
   policy: ['call', 'errors'],
-  usage: ['call', 'errors'],
+  usage: ['call', 'errors', 'make-folder'],
   gate: ['call', 'errors', 'policy', 'usage'],
   redaction: ['call', 'errors'],
-  isolation: ['call', 'errors', 'worker/protocol'],
-  audit: ['call', 'errors'],
+  isolation: ['call', 'errors', 'make-folder', 'worker/protocol'],
+  audit: ['call', 'errors', 'make-folder'],
   telemetry: ['call', 'errors'],
   enforce: [
     'call',

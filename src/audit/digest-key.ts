@@ -1,7 +1,7 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { AuditError } from '../errors.ts';
 import { type FileLayer, nodeFileLayer } from './file-layer.ts';
-import { createSecretFile, readSecretFile } from './secret-file.ts';
+import { createSecretFile, readSecretFile } from './private-file.ts';
 
 const KEY_BYTES = 32;
 const KEY_TEXT = /^[0-9a-f]{64}$/;

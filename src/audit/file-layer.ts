@@ -7,7 +7,6 @@ import {
   fstatSync,
   ftruncateSync,
   linkSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readSync,
@@ -20,6 +19,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { promisify } from 'node:util';
+import { makeFolder } from '../make-folder.ts';
 
 const writeOnce = promisify(write);
 const fdatasyncOnce = promisify(fdatasync);
@@ -73,7 +73,7 @@ export const nodeFileLayer: FileLayer = {
   renameSync,
   fchmodSync,
   chmodSync,
-  mkdirSync: (path) => void mkdirSync(path, { recursive: true, mode: 0o700 }),
+  mkdirSync: makeFolder,
   readdirSync: (path) => readdirSync(path),
   fileSystemType: (path) => statfsSync(path).type,
 };

@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { dirname } from 'node:path';
 import { AuditError } from '../errors.ts';
 import { type FileLayer, syncDirectory, writeFullyAsync } from './file-layer.ts';
-import { createSecretFile, readSecretFile } from './secret-file.ts';
+import { createSecretFile, readSecretFile } from './private-file.ts';
 import { makePrivateKey, parsePrivateKey, parseVerifierKey, type Signer } from './signing-key.ts';
 
 /** What signs a trail: which key now, and which key next. */

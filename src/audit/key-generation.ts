@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { resolve } from 'node:path';
 import { AuditError } from '../errors.ts';
 import { type FileLayer, nodeFileLayer } from './file-layer.ts';
-import { createSecretFile } from './secret-file.ts';
+import { createSecretFile } from './private-file.ts';
 import { makePrivateKey, parsePrivateKey } from './signing-key.ts';
 
 /** What a new key is for. */

@@ -46,7 +46,7 @@ import { type ExplainOptions, type Explanation, explainCall } from './explain-ca
 import { type AnyFunction, bindArguments, checkFunction } from './function-target.ts';
 import { unwrap } from './outcome.ts';
 import type { CallRequest, EnforcementParts } from './parts.ts';
-import { policyFrom, requireNoTrail } from './policy-source.ts';
+import { policyFrom, refuseOverlap, requireNoTrail } from './policy-source.ts';
 
 /** What an enforcer is made from; it closes all of it. */
 export interface EnforcerParts {
@@ -55,6 +55,8 @@ export interface EnforcerParts {
   readonly patterns: PatternRegistry | undefined;
   readonly rules: readonly CustomRule[];
   readonly basePolicy: string | null;
+  /** What tools may neither read nor write: trail, key, policies, state. */
+  readonly protectedPaths: readonly string[];
   readonly store: StateStore;
   readonly logger: Logger;
   readonly killSwitch: KillSwitch;
@@ -74,6 +76,7 @@ export class CallEnforcer implements Enforcer {
   readonly #patterns: PatternRegistry | undefined;
   readonly #rules: readonly CustomRule[];
   readonly #basePolicy: string | null;
+  readonly #protectedPaths: readonly string[];
   readonly #tiers: HostTiers;
   readonly #running = new Map<AbortController, Promise<unknown>>();
   readonly #surrounding: AsyncLocalStorage<Surrounding> = new AsyncLocalStorage();
@@ -89,6 +92,7 @@ export class CallEnforcer implements Enforcer {
     this.#tiers = tiers;
     this.#rules = made.rules;
     this.#basePolicy = made.basePolicy;
+    this.#protectedPaths = made.protectedPaths;
     this.#compiled = compilePolicy(policy, { rules: made.rules });
     const clock = (): number => performance.now();
     this.#parts = {
@@ -178,6 +182,7 @@ export class CallEnforcer implements Enforcer {
     const turn = this.#reloads.asked;
     const policy = await policyFrom(source, this.#basePolicy);
     if (this.#parts.trail === null) requireNoTrail(policy);
+    refuseOverlap(policy, this.#protectedPaths);
     // A slow file must not put an older wish over a newer one.
     if (turn < this.#reloads.done) return;
     this.#compiled = compilePolicy(policy, { rules: this.#rules });

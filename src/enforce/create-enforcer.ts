@@ -9,7 +9,7 @@ import { createKillSwitch, fileStore, memoryStore, type StateStore } from '../us
 import { CallEnforcer } from './call-enforcer.ts';
 import type { Enforcer } from './enforcer.ts';
 import { checkEnforcerOptions, type EnforcerOptions } from './enforcer-options.ts';
-import { policyFrom, requireNoTrail } from './policy-source.ts';
+import { policyFrom, refuseOverlap, requireNoTrail } from './policy-source.ts';
 
 /**
  * Makes an enforcer: loads the policy, opens the audit trail, finds out what this host can enforce.
@@ -24,6 +24,8 @@ export async function createEnforcer(options: EnforcerOptions = {}): Promise<Enf
   await sweepScratch(tmpdir(), isAlive);
   const trail = await openAudit(policy, settings, options.audit);
   const { stateDir } = settings;
+  const held = protectedPaths(policy, settings, trail);
+  await refuseOverlapOrClose(policy, held, trail);
   const killFile = stateDir === null ? {} : { file: join(stateDir, 'KILL') };
   return new CallEnforcer({
     policy,
@@ -34,7 +36,8 @@ export async function createEnforcer(options: EnforcerOptions = {}): Promise<Enf
     store: options.store ?? storeIn(stateDir),
     logger: options.logger ?? pino({ level: 'silent' }),
     killSwitch: createKillSwitch(killFile),
-    tiers: await openHostTiers(protectedPaths(policy, settings, trail)),
+    protectedPaths: held,
+    tiers: await openHostTiers(held),
   });
 }
 
@@ -48,6 +51,19 @@ async function openAudit(
     return null;
   }
   return openTrail(audit ?? trailOptionsOf(settings));
+}
+
+async function refuseOverlapOrClose(
+  policy: Policy,
+  held: readonly string[],
+  trail: AuditTrail | null,
+): Promise<void> {
+  try {
+    refuseOverlap(policy, held);
+  } catch (cause) {
+    await trail?.close();
+    throw cause;
+  }
 }
 
 function trailOptionsOf(settings: Settings): TrailOptions {

@@ -1,5 +1,5 @@
-import { AuditError } from '../errors.ts';
-import { loadPolicy, type Policy, shippedDefault } from '../policy/index.ts';
+import { AuditError, PolicyError } from '../errors.ts';
+import { isWithin, loadPolicy, type Policy, shippedDefault } from '../policy/index.ts';
 
 /**
  * A policy from any of the forms in which a program may give one, over the operator's floor, also
@@ -28,4 +28,21 @@ export function requireNoTrail({ name, document }: Policy): void {
   if (document.audit?.required !== true) return;
   const message = `policy \`${name}\` requires an audit trail, but audit is switched off`;
   throw new AuditError('ENF_AUDIT_REQUIRED', message);
+}
+
+/**
+ * Holds the write paths of a policy apart from what must not be rewritten: trail, key, state.
+ *
+ * @throws {PolicyError} `ENF_POLICY_INVALID` when one contains, or lies in, a protected path
+ */
+export function refuseOverlap(policy: Policy, protectedPaths: readonly string[]): void {
+  const { filesystem, tools = {} } = policy.document;
+  const sections = [filesystem, ...Object.values(tools).map((own) => own.filesystem)];
+  const written = sections.flatMap((section) => section?.write ?? []);
+  for (const path of written) {
+    const clash = protectedPaths.find((held) => isWithin(path, held) || isWithin(held, path));
+    if (clash === undefined) continue;
+    const message = `policy \`${policy.name}\`: \`filesystem.write\` names \`${path}\`, which overlaps \`${clash}\`; tools must not write to the trail, its key, policies or the state folder`;
+    throw new PolicyError('ENF_POLICY_INVALID', message, { details: { path, clash } });
+  }
 }

@@ -2,6 +2,7 @@ import { dirname } from 'node:path';
 import type { FilesystemView } from './filesystem-view.ts';
 import type { Mask } from './filesystem-view-masks.ts';
 import { isWithin, isWithinAny, selfAndAncestors } from './filesystem-view-names.ts';
+import { isolationUnavailable } from './host-support-error.ts';
 
 /** Every bind is a mount, and bwrap reads the table of mounts again for each: 512 took 60 ms. */
 const BINDS_MAX = 512;
@@ -59,7 +60,8 @@ export interface BubblewrapLaunch {
  * following links, so that a path which was swapped since it was resolved fails instead of leading
  * elsewhere. The root itself becomes read-only, `/dev` too: both are tmpfs without a size.
  *
- * @throws {RangeError} for a view of more than 512 paths or a relative scratch path
+ * @throws {IsolationUnavailableError} for a view of more than 512 paths
+ * @throws {RangeError} for a relative scratch path
  * @see bwrap(1), written for and measured with 0.8
  */
 export function bubblewrapArguments(input: BubblewrapInput): BubblewrapLaunch {
@@ -67,7 +69,10 @@ export function bubblewrapArguments(input: BubblewrapInput): BubblewrapLaunch {
   if (!scratch.path.startsWith('/')) throw new RangeError(`\`${scratch.path}\` is not absolute`);
   const paths = boundPaths(view, scratch.path);
   if (paths.length > BINDS_MAX)
-    throw new RangeError(`${paths.length} paths to bind, at most ${BINDS_MAX} expected`);
+    throw isolationUnavailable({
+      cause: `the tool may read ${paths.length} separate paths, and at most ${BINDS_MAX} can be mounted`,
+      remedy: 'name the folders it needs in `filesystem.read`, or move secrets out of its package',
+    });
   const descriptors = descriptorsFrom(input.firstDescriptor);
   const sockets = input.sockets.map(({ path, target }) => ({
     path,

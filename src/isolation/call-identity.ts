@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolder } from '../make-folder.ts';
 import { type GroupOwner, isAlive, thisOwner } from './cgroup-owner.ts';
 import { isolationUnavailable, type Shortfall } from './host-support-error.ts';
 
@@ -108,7 +109,7 @@ export class CallIdentities {
   constructor(range: IdRange, folder: string) {
     this.#range = range;
     this.#folder = folder;
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder);
   }
 
   /**

@@ -2,7 +2,6 @@ export {
   encodeIJson,
   type IJsonBounds,
   IJsonError,
-  parseIJson,
   RESULT_DEPTH_MAX,
 } from '../../worker/protocol.ts';
 export { chooseRunner, type RunnerChoice, type TierShortfall } from './choose-runner.ts';
@@ -11,11 +10,9 @@ export type { ExplanationSection } from './explanation.ts';
 export { FunctionRunner, TRUSTED_KEYS, type Trust } from './function-runner.ts';
 export type { LayerSupport } from './host-support.ts';
 export { describeHost, type HostTiers, openHostTiers } from './host-tiers.ts';
-export { ProcessRunner } from './process-runner.ts';
 export { STOP_CODES } from './run-end.ts';
 export type { Job, RunEnd, Runner, RunReport, StopReason } from './runner.ts';
 export { sweepScratch } from './scratch.ts';
-export { ThreadRunner } from './thread-runner.ts';
 export {
   checkTarget,
   type DigestCache,

@@ -1,12 +1,15 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { release, tmpdir } from 'node:os';
+import { existsSync, lstatSync, readFileSync } from 'node:fs';
+import { release } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
+import { makeFolder } from '../make-folder.ts';
 import { CallIdentities, callIdRange, isKernelRoot } from './call-identity.ts';
 import type { CgroupSupport } from './cgroup.ts';
 import { probeCgroups } from './cgroup-probe.ts';
+import { bubblewrapShortfall } from './host-support-bubblewrap.ts';
 import type { Shortfall } from './host-support-error.ts';
 import { landlockProbeRows, readLandlockProbe } from './landlock-probe.ts';
+import { buildKillRows } from './launch-table-rows.ts';
 import { type Launcher, openLauncher } from './launcher.ts';
 import { runLauncher } from './launcher-run.ts';
 import { type OwnLimits, parseOwnLimits } from './own-limits.ts';
@@ -57,6 +60,7 @@ export async function probeLinuxHost(): Promise<LinuxHost | Shortfall> {
     return { cause: 'this kernel has no Landlock', remedy };
   }
   const identities = makeIdentities();
+  if (identities !== null) await sweepUsers(launcher, identities);
   const [cgroups, bubblewrap] = await Promise.all([
     probeCgroups(),
     probeBubblewrap(identities !== null),
@@ -81,12 +85,49 @@ function makeIdentities(): CallIdentities | null {
     subuid: textOf('/etc/subuid'),
     subgid: textOf('/etc/subgid'),
   });
-  return 'cause' in range ? null : new CallIdentities(range, idFolder());
+  const folder = idFolder();
+  return 'cause' in range || folder === null ? null : new CallIdentities(range, folder);
 }
 
-/** `/run` forgets at boot; a container may not have it writable. */
-function idFolder(): string {
-  return join(process.env['XDG_RUNTIME_DIR'] ?? tmpdir(), 'enforcecore-ids');
+/** Kills what supervisors that died left running as the user of a call, and gives the ids back. */
+async function sweepUsers(launcher: Launcher, identities: CallIdentities): Promise<void> {
+  for (const uid of identities.orphaned()) {
+    await killUser({ launcher, identities }, uid);
+    identities.release(uid);
+  }
+}
+
+/** Kills every process of a call's own user, from another user so that none can kill first. */
+export async function killUser(
+  { launcher, identities }: Pick<LinuxHost, 'launcher' | 'identities'>,
+  uid: number,
+): Promise<void> {
+  if (identities === null) throw new TypeError('calls have no user of their own here');
+  const killerUid = identities.take();
+  try {
+    await runLauncher(launcher, buildKillRows({ uid, gid: uid, killerUid }));
+  } finally {
+    identities.release(killerUid);
+  }
+}
+
+/** Where supervisors of this host agree on ids; forgotten at boot. */
+const ID_FOLDERS = ['/run', '/var/tmp'];
+
+/** Only root makes identities: a folder of somebody else's would let him hand out ids. */
+function idFolder(): string | null {
+  for (const parent of ID_FOLDERS) {
+    const folder = join(parent, 'enforcecore-ids');
+    try {
+      makeFolder(folder);
+      const { uid, mode } = lstatSync(folder);
+      if (uid === process.getuid?.() && (mode & 0o022) === 0) return folder;
+    } catch (cause) {
+      const { code } = cause as NodeJS.ErrnoException;
+      if (code !== 'EROFS' && code !== 'EACCES' && code !== 'ENOENT') throw cause;
+    }
+  }
+  return null;
 }
 
 function textOf(path: string): string {
@@ -120,6 +161,5 @@ async function probeBubblewrap(isRoot: boolean): Promise<string | Shortfall> {
     killSignal: 'SIGKILL',
   });
   if (!run.failed) return program;
-  const [line = 'it does not start'] = run.stderr.split('\n');
-  return { cause: `bubblewrap: ${line}`, remedy: 'allow unprivileged user namespaces' };
+  return bubblewrapShortfall(run.stderr);
 }

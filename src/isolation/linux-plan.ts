@@ -3,12 +3,15 @@ import { homedir } from 'node:os';
 import { dirname } from 'node:path';
 import type { WorkerSetup } from '../../worker/protocol.ts';
 import type { Confinement, FilesystemRules, Layer, Limits, NetworkRules } from '../call.ts';
+import { openedForOthers } from './access-by-others.ts';
 import { type BubblewrapLaunch, bubblewrapArguments } from './bubblewrap.ts';
 import type { CallCgroup } from './cgroup-call.ts';
 import { watchCgroup } from './cgroup-watch.ts';
 import { buildEnvironment } from './environment.ts';
 import type { ExplanationSection } from './explanation.ts';
 import { buildFilesystemView, type FilesystemView } from './filesystem-view.ts';
+import type { Mask } from './filesystem-view-masks.ts';
+import { isolationUnavailable } from './host-support-error.ts';
 import type { LandlockRules } from './landlock.ts';
 import { landlockGaps } from './landlock-rights.ts';
 import type { LaunchPlan } from './launch-plan.ts';
@@ -51,12 +54,17 @@ const OWN_THREADS = 32;
 /** Size of a scratch that the policy leaves unlimited. */
 const SCRATCH_BYTES_DEFAULT = 1024 * 1024 * 1024;
 
+/** A plan, and the paths in the policy's write paths that are mounted over. */
+export interface LinuxPlan extends LaunchPlan {
+  readonly masks: readonly Mask[];
+}
+
 /**
  * Everything a call is started with: profile, view, limits and rows as data.
  *
  * @throws {IsolationUnavailableError} when the policy cannot be enforced for this tool here
  */
-export function planLinuxCall(call: LinuxCall): LaunchPlan {
+export function planLinuxCall(call: LinuxCall): LinuxPlan {
   const { job, tier, host, scratch, cgroup, inherited } = call;
   const choice = sandboxChoice(job.target, job.confinement);
   const view = viewOf(call, choice);
@@ -81,6 +89,7 @@ export function planLinuxCall(call: LinuxCall): LaunchPlan {
     channel: program.channel,
     layers: layersOf(call, choice),
     profileDigest: filters.digest,
+    masks: view.masks,
     launch: {
       architecture: host.launcher.architecture,
       stages: (pid) =>
@@ -160,7 +169,8 @@ function viewOf(call: LinuxCall, { profile }: SandboxChoice): FilesystemView {
   const { target, confinement } = job;
   if (target.kind === 'function') throw new TypeError('a function does not run in a sandbox');
   const isModule = target.kind === 'module';
-  return buildFilesystemView({
+  refuseWritableCode(target.identity.path, confinement.filesystem.write);
+  const view = buildFilesystemView({
     entry: isModule ? target.module : target.program,
     kind: target.kind,
     ...(isModule || target.script === undefined ? {} : { scripts: [target.script] }),
@@ -172,6 +182,19 @@ function viewOf(call: LinuxCall, { profile }: SandboxChoice): FilesystemView {
     home: homedir(),
     protectedPaths,
     scratch,
+  });
+  // A tool of a root supervisor is nobody on this host.
+  const isNobody = call.uid !== null && tier === 'isolated';
+  return isNobody ? { ...view, read: openedForOthers(view.read) } : view;
+}
+
+/** A tool that may rewrite its own code runs other code at its next call. */
+function refuseWritableCode(code: string, written: readonly string[]): void {
+  const around = written.find((path) => code === path || code.startsWith(`${path}/`));
+  if (around === undefined) return;
+  throw isolationUnavailable({
+    cause: `the tool \`${code}\` lies in the write path \`${around}\``,
+    remedy: 'move the tool, or name a narrower `filesystem.write`',
   });
 }
 

@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Confinement } from '../call.ts';
 import { isEnforceError } from '../errors.ts';
+import { isReadableByOthers } from './access-by-others.ts';
+import { MountPoints } from './bubblewrap-mount-points.ts';
 import { createCallCgroup } from './cgroup.ts';
 import type { CallCgroup } from './cgroup-call.ts';
 import {
@@ -15,14 +17,13 @@ import { guardGroups } from './exit-guard.ts';
 import type { ExplanationSection } from './explanation.ts';
 import type { Shortfall } from './host-support-error.ts';
 import { signalGroup } from './kill-tree.ts';
-import { buildKillRows } from './launch-table-rows.ts';
-import { runLauncher } from './launcher-run.ts';
-import type { LinuxHost } from './linux-host.ts';
+import { killUser, type LinuxHost } from './linux-host.ts';
 import { explainLinuxCall, planLinuxCall, sandboxChoice } from './linux-plan.ts';
 import { runInScratch } from './run-in-scratch.ts';
 import { emptyReport, type Job, type RunEnd, type Runner, type RunReport } from './runner.ts';
 import { superviseProcess } from './supervisor.ts';
 import type { ResolvedTarget } from './tool-target.ts';
+import { entryPath, nodePath } from './worker-program.ts';
 
 const ENFORCES = [
   'environment',
@@ -42,13 +43,6 @@ const ENFORCES = [
 /** How the egress proxy finds addresses, and which it never connects to. */
 export type Resolution = Pick<EgressProxyOptions, 'resolve' | 'forbidden'>;
 
-/** What a call holds while it runs, released in reverse. */
-interface Holdings {
-  readonly uid: number | null;
-  readonly cgroup: CallCgroup | null;
-  readonly egress: EgressProxy | null;
-}
-
 /**
  * Confines a call by the kernel before its program starts: the launcher sets limits, Landlock, a
  * system call filter and another user where it can (`hardened`), inside namespaces of its own made
@@ -61,6 +55,7 @@ export class LinuxRunner implements Runner {
   readonly #host: LinuxHost;
   readonly #protectedPaths: readonly string[];
   readonly #resolution: Resolution;
+  readonly #mountPoints: MountPoints = new MountPoints();
   readonly #live = new Set<number>();
   readonly #unguard: () => void = guardGroups(this.#live);
 
@@ -89,9 +84,15 @@ export class LinuxRunner implements Runner {
     const { network, filesystem } = confinement;
     if (typeof network === 'object' && this.tier === 'hardened') return NO_DOMAINS;
     if (this.#host.identities !== null && filesystem.write.length > 0) return NO_WRITE_AS_ROOT;
+    const isQuotaAsked = confinement.explicit.has('resource_limits.max_disk_mb');
+    if (isQuotaAsked && filesystem.write.length > 0) return NO_QUOTA;
     if (this.tier === 'isolated') return null;
     const { profile, exec } = sandboxChoice(target, confinement);
     const isSameUser = this.#host.identities === null;
+    const closed = isSameUser
+      ? undefined
+      : codeOf(target).find((path) => !isReadableByOthers(path));
+    if (closed !== undefined) return notReadable(closed);
     if (profile === 'compat' && isSameUser) return NO_COMPAT;
     const isContained = !isSameUser || this.#host.cgroups.works || exec === 'none';
     return isContained ? null : NOT_CONTAINED;
@@ -118,26 +119,28 @@ export class LinuxRunner implements Runner {
   }
 
   async #runIn(scratch: string, job: Job): Promise<RunReport> {
-    let holdings: Holdings | null = null;
+    const holdings = new Holdings();
     try {
-      holdings = await this.#acquire(job, scratch);
-      const { tier } = this;
+      const { uid, cgroup, egress } = await this.#acquire(job, scratch, holdings);
       const plan = planLinuxCall({
-        ...holdings,
+        uid,
+        cgroup,
+        egress,
         job,
         scratch,
-        tier,
+        tier: this.tier,
         host: this.#host,
         protectedPaths: this.#protectedPaths,
         inherited: process.env,
       });
-      const contain = (): Promise<void> => this.#contain(holdings);
+      holdings.add(this.#mountPoints.hold(plan.masks));
+      const contain = (): Promise<void> => this.#contain(uid, cgroup);
       return await superviseProcess({ ...plan, contain }, job, this.#live);
     } catch (cause) {
       if (!isEnforceError(cause)) throw cause;
       return emptyReport(unavailable(cause.message));
     } finally {
-      await this.#release(holdings);
+      await holdings.release();
     }
   }
 
@@ -147,45 +150,50 @@ export class LinuxRunner implements Runner {
     this.#unguard();
   }
 
-  async #acquire(job: Job, scratch: string): Promise<Holdings> {
+  async #acquire(job: Job, scratch: string, holdings: Holdings): Promise<Acquired> {
     const { cgroups, identities } = this.#host;
-    const { limits } = job.confinement;
     const uid = identities?.take() ?? null;
-    let cgroup: CallCgroup | null = null;
-    let egress: EgressProxy | null = null;
-    try {
-      cgroup = cgroups.works ? await createCallCgroup(cgroups, limits) : null;
-      egress = await startEgress(job, scratch, this.#resolution);
-      // At `isolated` the folder stays the supervisor's: it holds the socket, and a tmpfs lies over it.
-      if (uid !== null && this.tier === 'hardened') await chown(scratch, uid, uid);
-      return { uid, cgroup, egress };
-    } catch (cause) {
-      await this.#release({ uid, cgroup, egress });
-      throw cause;
-    }
+    if (uid !== null) holdings.add(() => identities?.release(uid));
+    const cgroup = cgroups.works ? await createCallCgroup(cgroups, job.confinement.limits) : null;
+    if (cgroup !== null) holdings.add(() => cgroup.remove());
+    const egress = await startEgress(job, scratch, this.#resolution);
+    if (egress !== null) holdings.add(() => egress.close());
+    // At `isolated` the folder stays the supervisor's: it holds the socket, and a tmpfs lies over it.
+    if (uid !== null && this.tier === 'hardened') await chown(scratch, uid, uid);
+    return { uid, cgroup, egress };
   }
 
   /** Whatever the kill of the tree missed. A pid namespace has died as a whole by then. */
-  async #contain(holdings: Holdings | null): Promise<void> {
-    const { cgroup, uid } = holdings ?? {};
-    await cgroup?.kill();
-    const isEmpty = cgroup !== null && cgroup !== undefined;
-    if (isEmpty || uid === null || uid === undefined) return;
-    const killerUid = this.#host.identities?.take();
-    if (killerUid === undefined) return;
-    try {
-      await runLauncher(this.#host.launcher, buildKillRows({ uid, gid: uid, killerUid }));
-    } finally {
-      this.#host.identities?.release(killerUid);
-    }
+  async #contain(uid: number | null, cgroup: CallCgroup | null): Promise<void> {
+    if (cgroup !== null) return cgroup.kill();
+    if (uid !== null) await killUser(this.#host, uid);
+  }
+}
+
+interface Acquired {
+  readonly uid: number | null;
+  readonly cgroup: CallCgroup | null;
+  readonly egress: EgressProxy | null;
+}
+
+/** What one call holds, released in reverse; one that fails does not keep the others. */
+class Holdings {
+  readonly #releases: (() => void | Promise<void>)[] = [];
+
+  add(release: () => void | Promise<void>): void {
+    this.#releases.push(release);
   }
 
-  async #release(holdings: Holdings | null): Promise<void> {
-    if (holdings === null) return;
-    const { uid, cgroup, egress } = holdings;
-    await egress?.close();
-    await cgroup?.remove();
-    if (uid !== null) this.#host.identities?.release(uid);
+  async release(): Promise<void> {
+    const failures: unknown[] = [];
+    for (const release of this.#releases.splice(0).reverse()) {
+      try {
+        await release();
+      } catch (cause) {
+        failures.push(cause);
+      }
+    }
+    if (failures.length > 0) throw new AggregateError(failures, 'a call left something behind');
   }
 }
 
@@ -200,6 +208,20 @@ async function startEgress(
   const onRecord = (record: EgressRecord): void => job.onEgress?.(record);
   const socketPath = join(scratch, 'egress.sock');
   return startEgressProxy({ ...resolution, rules, socketPath, onRecord });
+}
+
+/** What the user of a call must be able to read before the tool's first line. */
+function codeOf(target: ResolvedTarget): readonly string[] {
+  if (target.kind === 'function') return [];
+  const runtime = [nodePath(), entryPath('process-entry')];
+  return target.kind === 'module' ? [target.module, ...runtime] : [target.identity.path];
+}
+
+function notReadable(path: string): Shortfall {
+  return {
+    cause: `a root supervisor runs each tool as a user of its own, which may not read \`${path}\``,
+    remedy: 'install bubblewrap, or make the file and the folders above it readable for all',
+  };
 }
 
 function layersAlwaysThere(tier: 'hardened' | 'isolated', host: LinuxHost): readonly string[] {
@@ -219,6 +241,10 @@ const NO_DOMAINS: Shortfall = {
 const NO_WRITE_AS_ROOT: Shortfall = {
   cause: 'a root supervisor runs each tool as a user of its own, which may not write there',
   remedy: 'run the supervisor as the owner of the write paths',
+};
+const NO_QUOTA: Shortfall = {
+  cause: '`max_disk_mb` bounds the scratch folder, not the write paths of the policy',
+  remedy: 'take `resource_limits.max_disk_mb` or `filesystem.write` out of the policy',
 };
 const NO_COMPAT: Shortfall = {
   cause: 'profile `compat` needs tier `isolated` or a user of its own',

@@ -2,7 +2,6 @@ export {
   BUILTIN_RULE_NAMES,
   PII_CATEGORY_NAMES,
   SECRET_CATEGORY_NAMES,
-  STRATEGY_NAMES,
 } from './category-names.ts';
 export { compileCondition } from './condition.ts';
 export { DEFAULTS } from './default-document.ts';

@@ -3,14 +3,14 @@ import type { Detector } from './finding.ts';
 import { findEmails } from './pii/email.ts';
 import { findIpV6 } from './pii/ip-v6.ts';
 import { numberDetector } from './pii/numbers.ts';
-import { assignmentDetector } from './secrets/assignments.ts';
-import { authorizationDetector } from './secrets/authorization.ts';
-import { awsSecretKeyDetector } from './secrets/aws-secret-key.ts';
-import { commandDetector } from './secrets/commands.ts';
-import { findJwts } from './secrets/jwt.ts';
-import { pemDetector } from './secrets/pem.ts';
-import { tokenDetector } from './secrets/tokens.ts';
-import { urlPasswordDetector } from './secrets/url-passwords.ts';
+import { assignmentDetector } from './tokens/assignments.ts';
+import { authorizationDetector } from './tokens/authorization.ts';
+import { awsSecretKeyDetector } from './tokens/aws-secret-key.ts';
+import { commandDetector } from './tokens/commands.ts';
+import { findJwts } from './tokens/jwt.ts';
+import { pemDetector } from './tokens/pem.ts';
+import { tokenDetector } from './tokens/tokens.ts';
+import { urlPasswordDetector } from './tokens/url-passwords.ts';
 
 /** The detectors for some categories of personal data. */
 export function piiDetectors(categories: readonly PiiCategory[]): Detector[] {

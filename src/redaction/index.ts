@@ -3,7 +3,6 @@ export {
   type PiiCategory,
   SECRET_CATEGORIES,
   type SecretCategory,
-  STRATEGIES,
   type Strategy,
 } from './categories.ts';
 export type { Finding } from './finding.ts';

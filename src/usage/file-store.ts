@@ -1,6 +1,7 @@
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EnforceError } from '../errors.ts';
+import { makeFolder } from '../make-folder.ts';
 import { admit, dropExpired, release, settle } from './accounts.ts';
 import { withFileLock } from './file-lock.ts';
 import { isAlive, processName } from './process-name.ts';
@@ -22,7 +23,7 @@ export function fileStore(folder: string): StateStore {
   const inTurn = <T>(step: (state: State) => { readonly state: State; readonly result: T }) => {
     const run = async (): Promise<T> => {
       try {
-        await mkdir(folder, { recursive: true, mode: 0o700 });
+        makeFolder(folder);
         return await withFileLock(`${file}.lock`, () => change(file, step));
       } catch (error) {
         throw storeError(file, error);

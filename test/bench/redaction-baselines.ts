@@ -45,8 +45,15 @@ const require = createRequire(import.meta.url);
 const { creator } = require('@secretlint/secretlint-rule-preset-recommend');
 
 /** @secretlint's recommended preset on the secrets corpus: vendor, named, harmless texts hit. */
-export async function secretlintQuality(): Promise<Readonly<Record<string, Share>>> {
-  const counts: Record<string, { hits: number; of: number }> = {};
+export async function secretlintQuality(): Promise<
+  Readonly<Record<'named' | 'vendor' | 'harmless', Share>>
+> {
+  const none = { hits: 0, of: 0 };
+  const counts: Record<'named' | 'vendor' | 'harmless', Share> = {
+    named: none,
+    vendor: none,
+    harmless: none,
+  };
   for (const { text, type, label } of corpusRows<SecretRow>('secrets')) {
     const kind = label === 'negative' ? 'harmless' : type === 'vendor_token' ? 'vendor' : 'named';
     const { messages } = await lintSource({
@@ -60,7 +67,7 @@ export async function secretlintQuality(): Promise<Readonly<Record<string, Share
         },
       },
     });
-    const { hits, of } = counts[kind] ?? { hits: 0, of: 0 };
+    const { hits, of } = counts[kind];
     counts[kind] = { hits: hits + (messages.length > 0 ? 1 : 0), of: of + 1 };
   }
   return counts;

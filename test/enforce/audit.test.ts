@@ -175,3 +175,18 @@ describe('options of the enforcer', () => {
     });
   });
 });
+
+describe('write paths of a policy', () => {
+  test.each(['.', './trail', './trail/deeper'])('may not overlap the trail: %s', async (write) => {
+    const folder = testFolder();
+    const settings = {
+      ...(await loadSettings({ env: {}, cwd: folder })),
+      auditPath: join(folder, 'trail'),
+    };
+    const policy = { name: 'x', filesystem: { write: [join(folder, write)] } };
+    await expect(createEnforcer({ policy, settings })).rejects.toMatchObject({
+      code: 'ENF_POLICY_INVALID',
+      message: expect.stringContaining('overlaps'),
+    });
+  });
+});

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { VENDOR_TOKENS } from '../../src/redaction/secrets/vendor-tokens.ts';
+import { VENDOR_TOKENS } from '../../src/redaction/tokens/vendor-tokens.ts';
 
 /** A regular expression that the package runs over data it does not trust. */
 export interface ShippedPattern {

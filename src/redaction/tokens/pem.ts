@@ -8,7 +8,7 @@ const BODY_MIN = 40;
 
 const BEGIN = /-----BEGIN ([A-Z\d ]{0,40})-----/g;
 const ARMOUR_HEADER = /^[A-Z][A-Za-z-]{2,20}: /;
-const NOT_BODY = /[^A-Za-z\d+/=\s\\"',:;.-]|[A-Za-z]{2} [A-Za-z]{2}|-----/;
+const NOT_BODY = /[^A-Za-z\d+/=\s\\"',:;.-]|[A-Za-z]{2} [A-Za-z]{2}/;
 const MARKER = '-----BEGIN ';
 
 /**
@@ -48,12 +48,13 @@ function endOfBlock(text: string, from: number, label: string): number {
   const dashes = text.indexOf('-----', from);
   const closing = `-----END ${label}-----`;
   const isClosed = dashes >= 0 && dashes - from <= PEM_MAX && text.startsWith(closing, dashes);
-  const end = isClosed ? dashes : from + unclosedLength(text.slice(from, from + PEM_MAX));
+  const limit = Math.min(from + PEM_MAX, dashes < 0 ? text.length : dashes);
+  const end = isClosed ? dashes : from + unclosedLength(text.slice(from, limit));
   if (bodySize(text.slice(from, end)) < BODY_MIN) return 0;
   return isClosed ? end + closing.length : end;
 }
 
-/** As far as the text goes on like base64 or armour headers: up to dashes, or words of prose. */
+/** As far as the text goes on like base64 or armour headers: up to words of prose. */
 function unclosedLength(window: string): number {
   let length = 0;
   for (const line of window.split(/(?<=\n)/)) {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { detect } from '../../../src/redaction/index.ts';
-import { VENDOR_TOKENS } from '../../../src/redaction/secrets/vendor-tokens.ts';
+import { VENDOR_TOKENS } from '../../../src/redaction/tokens/vendor-tokens.ts';
 
 interface Vector {
   readonly vendor: string;
