@@ -30,6 +30,7 @@ test('a fault of ours ends the call as crashed, with its outcome entry, and free
     patterns: undefined,
     rules: [],
     basePolicy: null,
+    protectedPaths: [],
     store: memoryStore(),
     logger: pino({ level: 'silent' }),
     killSwitch: createKillSwitch(),
