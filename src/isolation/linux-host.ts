@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { CallIdentities, callIdRange, isKernelRoot } from './call-identity.ts';
+import { CallIdentities, callIdRange, type IdTables, isKernelRoot } from './call-identity.ts';
 import type { CgroupSupport } from './cgroup.ts';
 import { probeCgroups } from './cgroup-probe.ts';
 import type { Shortfall } from './host-support-error.ts';
@@ -56,7 +56,11 @@ export async function probeLinuxHost(): Promise<LinuxHost | Shortfall> {
     const remedy = 'use Linux 5.13 or later, booted with `lsm=landlock,…`';
     return { cause: 'this kernel has no Landlock', remedy };
   }
-  const identities = makeIdentities();
+  const identities = identitiesFor(process.getuid?.() ?? -1, idTables(), idFolder());
+  if (identities !== null && 'cause' in identities) {
+    launcher.close();
+    return identities;
+  }
   const [cgroups, bubblewrap] = await Promise.all([
     probeCgroups(),
     probeBubblewrap(identities !== null),
@@ -72,16 +76,29 @@ export function kernelVersion(text: string): readonly [number, number] {
   return [major, minor];
 }
 
-function makeIdentities(): CallIdentities | null {
-  const uidMap = readFileSync('/proc/self/uid_map', 'utf8');
-  if (!isKernelRoot(process.getuid?.() ?? -1, uidMap)) return null;
-  const range = callIdRange({
-    uidMap,
+/**
+ * The users that calls run as: one each where the supervisor is root, its own where it is not.
+ *
+ * @returns null for an ordinary user; why there is none for root: a tool never runs as root, not even
+ *   without capabilities, because half the host belongs to it
+ */
+export function identitiesFor(
+  uid: number,
+  tables: IdTables,
+  folder: string,
+): CallIdentities | Shortfall | null {
+  if (!isKernelRoot(uid, tables.uidMap)) return null;
+  const range = callIdRange(tables);
+  return 'cause' in range ? range : new CallIdentities(range, folder);
+}
+
+function idTables(): IdTables {
+  return {
+    uidMap: readFileSync('/proc/self/uid_map', 'utf8'),
     gidMap: readFileSync('/proc/self/gid_map', 'utf8'),
     subuid: textOf('/etc/subuid'),
     subgid: textOf('/etc/subgid'),
-  });
-  return 'cause' in range ? null : new CallIdentities(range, idFolder());
+  };
 }
 
 /** `/run` forgets at boot; a container may not have it writable. */
