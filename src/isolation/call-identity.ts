@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type GroupOwner, isAlive, thisOwner } from './cgroup-owner.ts';
 import { isolationUnavailable, type Shortfall } from './host-support-error.ts';
@@ -104,11 +104,22 @@ export class CallIdentities {
   readonly #range: IdRange;
   readonly #folder: string;
 
-  /** @param folder - the same for all supervisors of the host, on a file system that forgets at boot */
+  /**
+   * @param folder - the same for all supervisors of the host, on a file system that forgets at boot
+   * @throws {IsolationUnavailableError} when the folder is somebody else's: in a shared place another
+   *   user could have made it first, to name the ids that calls get and the users that are swept
+   */
   constructor(range: IdRange, folder: string) {
     this.#range = range;
     this.#folder = folder;
     mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const facts = lstatSync(folder);
+    const isOurs = facts.isDirectory() && facts.uid === process.getuid?.();
+    if (isOurs && (facts.mode & 0o022) === 0) return;
+    throw isolationUnavailable({
+      cause: `\`${folder}\` can be written by others, so that user ids cannot be kept apart`,
+      remedy: `remove \`${folder}\``,
+    });
   }
 
   /**
@@ -139,7 +150,9 @@ export class CallIdentities {
   orphaned(): readonly number[] {
     const here = thisOwner();
     return readdirSync(this.#folder)
-      .filter((name) => /^\d+$/.test(name))
+      .filter(
+        (name) => /^\d+$/.test(name) && contains(this.#range, { first: Number(name), count: 1 }),
+      )
       .filter((name) => !isAlive(this.#ownerOf(name), here))
       .map(Number);
   }

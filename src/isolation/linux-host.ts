@@ -2,10 +2,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
+import { isEnforceError } from '../errors.ts';
 import { CallIdentities, callIdRange, type IdTables, isKernelRoot } from './call-identity.ts';
 import type { CgroupSupport } from './cgroup.ts';
 import { probeCgroups } from './cgroup-probe.ts';
 import type { Shortfall } from './host-support-error.ts';
+import { sweepUsers } from './kill-user.ts';
 import { landlockProbeRows, readLandlockProbe } from './landlock-probe.ts';
 import { type Launcher, openLauncher } from './launcher.ts';
 import { runLauncher } from './launcher-run.ts';
@@ -65,6 +67,7 @@ export async function probeLinuxHost(): Promise<LinuxHost | Shortfall> {
     probeCgroups(),
     probeBubblewrap(identities !== null),
   ]);
+  if (identities !== null) await sweepUsers(launcher, identities);
   const ownLimits = parseOwnLimits(readFileSync('/proc/self/limits', 'utf8'));
   const kernel = kernelVersion(release());
   return { launcher, landlockAbi, kernel, cgroups, bubblewrap, identities, ownLimits };
@@ -89,7 +92,13 @@ export function identitiesFor(
 ): CallIdentities | Shortfall | null {
   if (!isKernelRoot(uid, tables.uidMap)) return null;
   const range = callIdRange(tables);
-  return 'cause' in range ? range : new CallIdentities(range, folder);
+  if ('cause' in range) return range;
+  try {
+    return new CallIdentities(range, folder);
+  } catch (cause) {
+    if (!isEnforceError(cause)) throw cause;
+    return { cause: cause.message, remedy: `remove \`${folder}\`` };
+  }
 }
 
 function idTables(): IdTables {

@@ -13,8 +13,7 @@ import {
 } from './egress-proxy.ts';
 import type { Shortfall } from './host-support-error.ts';
 import { signalGroup } from './kill-tree.ts';
-import { buildKillRows } from './launch-table-rows.ts';
-import { runLauncher } from './launcher-run.ts';
+import { killUser } from './kill-user.ts';
 import type { LinuxHost } from './linux-host.ts';
 import { planLinuxCall, sandboxChoice } from './linux-plan.ts';
 import { emptyReport, type Job, type RunEnd, type Runner, type RunReport } from './runner.ts';
@@ -153,13 +152,8 @@ export class LinuxRunner implements Runner {
     await cgroup?.kill();
     const isEmpty = cgroup !== null && cgroup !== undefined;
     if (isEmpty || uid === null || uid === undefined) return;
-    const killerUid = this.#host.identities?.take();
-    if (killerUid === undefined) return;
-    try {
-      await runLauncher(this.#host.launcher, buildKillRows({ uid, gid: uid, killerUid }));
-    } finally {
-      this.#host.identities?.release(killerUid);
-    }
+    const { identities, launcher } = this.#host;
+    if (identities !== null) await killUser(launcher, identities, uid);
   }
 
   async #release(holdings: Holdings | null): Promise<void> {

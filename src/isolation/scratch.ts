@@ -2,6 +2,7 @@ import { chmod, lstat, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 const PREFIX = 'enforcecore-';
+const NAME = new RegExp(`^${PREFIX}(\\d+)-[A-Za-z0-9]{6}$`);
 const FOLDERS_SWEPT_MAX = 10_000;
 
 /**
@@ -38,6 +39,19 @@ async function makeRemovable(path: string): Promise<void> {
 }
 
 /**
+ * Removes the scratch folders of a user that only calls run as.
+ *
+ * @param uid - nothing may run as it any more
+ */
+export async function removeScratchOf(root: string, uid: number): Promise<void> {
+  for (const name of (await readdir(root)).filter((name) => NAME.test(name))) {
+    const path = join(root, name);
+    const facts = await lstat(path).catch(() => null);
+    if (facts?.isDirectory() === true && facts.uid === uid) await removeScratch(path);
+  }
+}
+
+/**
  * Removes scratch folders whose supervisor no longer lives. Only folders of this user are touched.
  *
  * @param isAlive - whether a process with this pid exists
@@ -50,7 +64,7 @@ export async function sweepScratch(
   const names = (await readdir(root)).slice(0, FOLDERS_SWEPT_MAX);
   let removed = 0;
   for (const name of names) {
-    const pid = new RegExp(`^${PREFIX}(\\d+)-[A-Za-z0-9]{6}$`).exec(name)?.[1];
+    const pid = NAME.exec(name)?.[1];
     if (pid === undefined || isAlive(Number(pid))) continue;
     const path = join(root, name);
     const facts = await lstat(path).catch(() => null);

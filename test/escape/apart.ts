@@ -17,12 +17,19 @@ export interface Apart {
 /** Where {@link startApart} puts descriptors that the supervisor holds open. */
 export const HELD_DESCRIPTOR = 30;
 
+export interface ApartOptions {
+  readonly policy?: Policy;
+  /** A descriptor that the supervisor has open as {@link HELD_DESCRIPTOR}. */
+  readonly held?: number;
+  readonly env?: NodeJS.ProcessEnv;
+}
+
 /** Runs a call of an attempt under a supervisor of its own. */
 export function startApart(
   on: Attempt,
   target: ToolTarget,
   args: Readonly<Record<string, unknown>>,
-  { policy = {}, held }: { readonly policy?: Policy; readonly held?: number } = {},
+  { policy = {}, held, env = process.env }: ApartOptions = {},
 ): Apart {
   const confinement = on.confinementOf(policy);
   const job = {
@@ -35,7 +42,9 @@ export function startApart(
     value === Number.POSITIVE_INFINITY ? 'Infinity' : value,
   );
   const more = held === undefined ? [] : [...Array(HELD_DESCRIPTOR - 3).fill('ignore'), held];
-  const child = spawn(process.execPath, [tool('supervisor.mjs'), words], {
+  const child = spawn(process.execPath, [tool('supervisor.mjs')], {
+    // Not in its command line, where it would be taken for a process of the attack.
+    env: { ...env, ESCAPE_JOB: words },
     stdio: ['ignore', 'pipe', 'inherit', ...more],
   });
   let text = '';

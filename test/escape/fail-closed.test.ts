@@ -1,4 +1,6 @@
-import { existsSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { createEnforcer } from '../../src/enforce/index.ts';
 import { chooseRunner } from '../../src/isolation/choose-runner.ts';
@@ -78,6 +80,22 @@ describe.skipIf(host === null)('a host that lacks a layer at the moment of the c
     expect(identitiesFor(1000, taken, '/nonexistent')).toBeNull();
     // Root of a rootless container is an ordinary user outside.
     expect(identitiesFor(0, { ...taken, uidMap: '0 1000 1' }, '/nonexistent')).toBeNull();
+  });
+
+  test('does not keep user ids in a folder that others may write, or that is a link', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'ids-'));
+    const all = '0 0 4294967295';
+    const tables = { uidMap: all, gidMap: all, subuid: '', subgid: '' };
+    try {
+      symlinkSync(folder, join(folder, 'link'));
+      mkdirSync(join(folder, 'open'));
+      chmodSync(join(folder, 'open'), 0o777);
+      expect(identitiesFor(0, tables, join(folder, 'link'))).toHaveProperty('cause');
+      expect(identitiesFor(0, tables, join(folder, 'open'))).toHaveProperty('cause');
+      expect(identitiesFor(0, tables, join(folder, 'own'))).not.toHaveProperty('cause');
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   test('fc-07: does not load a tool into a worker that kept capabilities', () => {
