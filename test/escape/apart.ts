@@ -31,16 +31,7 @@ export function startApart(
   args: Readonly<Record<string, unknown>>,
   { policy = {}, held, env = process.env }: ApartOptions = {},
 ): Apart {
-  const confinement = on.confinementOf(policy);
-  const job = {
-    tier: on.isUnprotected ? 'process' : on.tier,
-    target,
-    args: { token: on.token, ...args },
-    confinement: { ...confinement, explicit: [...confinement.explicit] },
-  };
-  const words = JSON.stringify(job, (_key, value: unknown) =>
-    value === Number.POSITIVE_INFINITY ? 'Infinity' : value,
-  );
+  const words = jobText(on, target, args, policy);
   const more = held === undefined ? [] : [...Array(HELD_DESCRIPTOR - 3).fill('ignore'), held];
   const child = spawn(process.execPath, [tool('supervisor.mjs')], {
     // Not in its command line, where it would be taken for a process of the attack.
@@ -64,8 +55,21 @@ export function startApart(
   return { pid: child.pid ?? 0, child, started, report };
 }
 
-/** Ends a supervisor that a test is done with. */
-export async function endApart({ child, report }: Apart): Promise<void> {
-  child.kill('SIGKILL');
-  await report;
+/** What `tools/supervisor.mjs` reads from `ESCAPE_JOB`. */
+export function jobText(
+  on: Attempt,
+  target: ToolTarget,
+  args: Readonly<Record<string, unknown>>,
+  policy: Policy = {},
+): string {
+  const confinement = on.confinementOf(policy);
+  const job = {
+    tier: on.isUnprotected ? 'process' : on.tier,
+    target,
+    args: { token: on.token, ...args },
+    confinement: { ...confinement, explicit: [...confinement.explicit] },
+  };
+  return JSON.stringify(job, (_key, value: unknown) =>
+    value === Number.POSITIVE_INFINITY ? 'Infinity' : value,
+  );
 }

@@ -48,8 +48,7 @@ afterAll(() => Promise.all([...runners.values()].map((runner) => runner.close())
 
 const PRESENT: Readonly<Record<Need, boolean>> = {
   gcc: spawnSync('gcc', ['--version']).status === 0,
-  python3: existsSync('/usr/bin/python3'),
-  curl: existsSync('/usr/bin/curl'),
+  script: existsSync('/usr/bin/script'),
 };
 
 async function attempt(attack: EscapeCase, tier: Tier | 'unprotected'): Promise<boolean> {
