@@ -231,20 +231,17 @@ export const KERNEL_CASES: readonly EscapeCase[] = [
     claimedBy: STRONG,
     noControl: NEEDS_ROOT,
     attempt: async (on) => {
-      const files = [
-        ...SYSCTLS,
-        HARMLESS_SYSCTL,
-        '/proc/sysrq-trigger',
-        '/sys/kernel/uevent_helper',
-      ];
       const before = readFileSync(HARMLESS_SYSCTL, 'utf8');
-      // The control changes the harmless one only.
-      const target = on.isUnprotected ? [HARMLESS_SYSCTL] : files;
-      const patterns = SYSCTLS.map((file) => readFileSync(file, 'utf8'));
-      await on.run(tool('try-files.mjs'), { attack: 'write-each', files: target, text: '11' });
-      const changed = readFileSync(HARMLESS_SYSCTL, 'utf8') !== before;
+      const others = [...SYSCTLS, '/proc/sysrq-trigger', '/sys/kernel/uevent_helper'];
+      // The control changes the harmless one only. Of a value of its own: others write there, too.
+      const files = on.isUnprotected ? [HARMLESS_SYSCTL] : [HARMLESS_SYSCTL, ...others];
+      const mine = String(randomInt(1000, 1_000_000));
+      await on.run(tool('try-files.mjs'), { attack: 'write-each', files, text: mine });
+      const changed = [HARMLESS_SYSCTL, ...SYSCTLS].some(
+        (file) => readFileSync(file, 'utf8').trim() === mine,
+      );
       if (changed) writeFileSync(HARMLESS_SYSCTL, before);
-      return changed || SYSCTLS.some((file, at) => readFileSync(file, 'utf8') !== patterns[at]);
+      return changed;
     },
   },
   {
