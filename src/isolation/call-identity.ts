@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeFolder } from '../make-folder.ts';
 import { type GroupOwner, isAlive, thisOwner } from './cgroup-owner.ts';
@@ -105,11 +105,22 @@ export class CallIdentities {
   readonly #range: IdRange;
   readonly #folder: string;
 
-  /** @param folder - the same for all supervisors of the host, on a file system that forgets at boot */
+  /**
+   * @param folder - the same for all supervisors of the host, on a file system that forgets at boot
+   * @throws {IsolationUnavailableError} when the folder is somebody else's: in a shared place another
+   *   user could have made it first, to name the ids that calls get and the users that are swept
+   */
   constructor(range: IdRange, folder: string) {
     this.#range = range;
     this.#folder = folder;
     makeFolder(folder);
+    const facts = lstatSync(folder);
+    const isOurs = facts.isDirectory() && facts.uid === process.getuid?.();
+    if (isOurs && (facts.mode & 0o022) === 0) return;
+    throw isolationUnavailable({
+      cause: `\`${folder}\` can be written by others, so that user ids cannot be kept apart`,
+      remedy: `remove \`${folder}\``,
+    });
   }
 
   /**
@@ -140,7 +151,9 @@ export class CallIdentities {
   orphaned(): readonly number[] {
     const here = thisOwner();
     return readdirSync(this.#folder)
-      .filter((name) => /^\d+$/.test(name))
+      .filter(
+        (name) => /^\d+$/.test(name) && contains(this.#range, { first: Number(name), count: 1 }),
+      )
       .filter((name) => !isAlive(this.#ownerOf(name), here))
       .map(Number);
   }

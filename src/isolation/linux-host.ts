@@ -1,15 +1,15 @@
-import { existsSync, lstatSync, readFileSync } from 'node:fs';
-import { release } from 'node:os';
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
+import { release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { makeFolder } from '../make-folder.ts';
-import { CallIdentities, callIdRange, isKernelRoot } from './call-identity.ts';
+import { isEnforceError } from '../errors.ts';
+import { CallIdentities, callIdRange, type IdTables, isKernelRoot } from './call-identity.ts';
 import type { CgroupSupport } from './cgroup.ts';
 import { probeCgroups } from './cgroup-probe.ts';
 import { bubblewrapShortfall } from './host-support-bubblewrap.ts';
 import type { Shortfall } from './host-support-error.ts';
+import { sweepUsers } from './kill-user.ts';
 import { landlockProbeRows, readLandlockProbe } from './landlock-probe.ts';
-import { buildKillRows } from './launch-table-rows.ts';
 import { type Launcher, openLauncher } from './launcher.ts';
 import { runLauncher } from './launcher-run.ts';
 import { type OwnLimits, parseOwnLimits } from './own-limits.ts';
@@ -59,12 +59,16 @@ export async function probeLinuxHost(): Promise<LinuxHost | Shortfall> {
     const remedy = 'use Linux 5.13 or later, booted with `lsm=landlock,…`';
     return { cause: 'this kernel has no Landlock', remedy };
   }
-  const identities = makeIdentities();
-  if (identities !== null) await sweepUsers(launcher, identities);
+  const identities = identitiesFor(process.getuid?.() ?? -1, idTables(), idFolder());
+  if (identities !== null && 'cause' in identities) {
+    launcher.close();
+    return identities;
+  }
   const [cgroups, bubblewrap] = await Promise.all([
     probeCgroups(),
     probeBubblewrap(identities !== null),
   ]);
+  if (identities !== null) await sweepUsers(launcher, identities);
   const ownLimits = parseOwnLimits(readFileSync('/proc/self/limits', 'utf8'));
   const kernel = kernelVersion(release());
   return { launcher, landlockAbi, kernel, cgroups, bubblewrap, identities, ownLimits };
@@ -76,58 +80,50 @@ export function kernelVersion(text: string): readonly [number, number] {
   return [major, minor];
 }
 
-function makeIdentities(): CallIdentities | null {
-  const uidMap = readFileSync('/proc/self/uid_map', 'utf8');
-  if (!isKernelRoot(process.getuid?.() ?? -1, uidMap)) return null;
-  const range = callIdRange({
-    uidMap,
+/**
+ * The users that calls run as: one each where the supervisor is root, its own where it is not.
+ *
+ * @returns null for an ordinary user; why there is none for root: a tool never runs as root, not even
+ *   without capabilities, because half the host belongs to it
+ */
+export function identitiesFor(
+  uid: number,
+  tables: IdTables,
+  folder: string,
+): CallIdentities | Shortfall | null {
+  if (!isKernelRoot(uid, tables.uidMap)) return null;
+  const range = callIdRange(tables);
+  if ('cause' in range) return range;
+  try {
+    return new CallIdentities(range, folder);
+  } catch (cause) {
+    if (!isEnforceError(cause)) throw cause;
+    return { cause: cause.message, remedy: `remove \`${folder}\`` };
+  }
+}
+
+function idTables(): IdTables {
+  return {
+    uidMap: readFileSync('/proc/self/uid_map', 'utf8'),
     gidMap: readFileSync('/proc/self/gid_map', 'utf8'),
     subuid: textOf('/etc/subuid'),
     subgid: textOf('/etc/subgid'),
-  });
-  const folder = idFolder();
-  return 'cause' in range || folder === null ? null : new CallIdentities(range, folder);
+  };
 }
 
-/** Kills what supervisors that died left running as the user of a call, and gives the ids back. */
-async function sweepUsers(launcher: Launcher, identities: CallIdentities): Promise<void> {
-  for (const uid of identities.orphaned()) {
-    await killUser({ launcher, identities }, uid);
-    identities.release(uid);
-  }
+/** `/run` is root's alone and forgets at boot; a container may not have it writable. */
+function idFolder(): string {
+  const parent = ['/run', tmpdir()].find(isWritable) ?? tmpdir();
+  return join(parent, 'enforcecore-ids');
 }
 
-/** Kills every process of a call's own user, from another user so that none can kill first. */
-export async function killUser(
-  { launcher, identities }: Pick<LinuxHost, 'launcher' | 'identities'>,
-  uid: number,
-): Promise<void> {
-  if (identities === null) throw new TypeError('calls have no user of their own here');
-  const killerUid = identities.take();
+function isWritable(folder: string): boolean {
   try {
-    await runLauncher(launcher, buildKillRows({ uid, gid: uid, killerUid }));
-  } finally {
-    identities.release(killerUid);
+    accessSync(folder, constants.W_OK);
+    return true;
+  } catch {
+    return false;
   }
-}
-
-/** Where supervisors of this host agree on ids; forgotten at boot. */
-const ID_FOLDERS = ['/run', '/var/tmp'];
-
-/** Only root makes identities: a folder of somebody else's would let him hand out ids. */
-function idFolder(): string | null {
-  for (const parent of ID_FOLDERS) {
-    const folder = join(parent, 'enforcecore-ids');
-    try {
-      makeFolder(folder);
-      const { uid, mode } = lstatSync(folder);
-      if (uid === process.getuid?.() && (mode & 0o022) === 0) return folder;
-    } catch (cause) {
-      const { code } = cause as NodeJS.ErrnoException;
-      if (code !== 'EROFS' && code !== 'EACCES' && code !== 'ENOENT') throw cause;
-    }
-  }
-  return null;
 }
 
 function textOf(path: string): string {

@@ -17,7 +17,8 @@ import { guardGroups } from './exit-guard.ts';
 import type { ExplanationSection } from './explanation.ts';
 import type { Shortfall } from './host-support-error.ts';
 import { signalGroup } from './kill-tree.ts';
-import { killUser, type LinuxHost } from './linux-host.ts';
+import { killUser } from './kill-user.ts';
+import type { LinuxHost } from './linux-host.ts';
 import { explainLinuxCall, planLinuxCall, sandboxChoice } from './linux-plan.ts';
 import { runInScratch } from './run-in-scratch.ts';
 import { emptyReport, type Job, type RunEnd, type Runner, type RunReport } from './runner.ts';
@@ -166,7 +167,8 @@ export class LinuxRunner implements Runner {
   /** Whatever the kill of the tree missed. A pid namespace has died as a whole by then. */
   async #contain(uid: number | null, cgroup: CallCgroup | null): Promise<void> {
     if (cgroup !== null) return cgroup.kill();
-    if (uid !== null) await killUser(this.#host, uid);
+    const { identities, launcher } = this.#host;
+    if (uid !== null && identities !== null) await killUser(launcher, identities, uid);
   }
 }
 

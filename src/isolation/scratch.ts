@@ -40,6 +40,19 @@ async function makeRemovable(path: string): Promise<void> {
 const NAME = new RegExp(`^${PREFIX}(\\d+)-[A-Za-z0-9]{6}$`);
 
 /**
+ * Removes the scratch folders of a user that only calls run as.
+ *
+ * @param uid - nothing may run as it any more
+ */
+export async function removeScratchOf(root: string, uid: number): Promise<void> {
+  for (const name of (await readdir(root)).filter((each) => NAME.test(each))) {
+    const path = join(root, name);
+    const facts = await lstat(path).catch(() => null);
+    if (facts?.isDirectory() === true && facts.uid === uid) await removeScratch(path);
+  }
+}
+
+/**
  * Removes scratch folders whose supervisor no longer lives. Only folders of this user are touched.
  * Never rejects: a leftover that cannot be read or removed must not keep new calls from running.
  *

@@ -17,25 +17,25 @@ export interface Apart {
 /** Where {@link startApart} puts descriptors that the supervisor holds open. */
 export const HELD_DESCRIPTOR = 30;
 
+export interface ApartOptions {
+  readonly policy?: Policy;
+  /** A descriptor that the supervisor has open as {@link HELD_DESCRIPTOR}. */
+  readonly held?: number;
+  readonly env?: NodeJS.ProcessEnv;
+}
+
 /** Runs a call of an attempt under a supervisor of its own. */
 export function startApart(
   on: Attempt,
   target: ToolTarget,
   args: Readonly<Record<string, unknown>>,
-  { policy = {}, held }: { readonly policy?: Policy; readonly held?: number } = {},
+  { policy = {}, held, env = process.env }: ApartOptions = {},
 ): Apart {
-  const confinement = on.confinementOf(policy);
-  const job = {
-    tier: on.isUnprotected ? 'process' : on.tier,
-    target,
-    args: { token: on.token, ...args },
-    confinement: { ...confinement, explicit: [...confinement.explicit] },
-  };
-  const words = JSON.stringify(job, (_key, value: unknown) =>
-    value === Number.POSITIVE_INFINITY ? 'Infinity' : value,
-  );
+  const words = jobText(on, target, args, policy);
   const more = held === undefined ? [] : [...Array(HELD_DESCRIPTOR - 3).fill('ignore'), held];
-  const child = spawn(process.execPath, [tool('supervisor.mjs'), words], {
+  const child = spawn(process.execPath, [tool('supervisor.mjs')], {
+    // Not in its command line, where it would be taken for a process of the attack.
+    env: { ...env, ESCAPE_JOB: words },
     stdio: ['ignore', 'pipe', 'inherit', ...more],
   });
   let text = '';
@@ -55,8 +55,21 @@ export function startApart(
   return { pid: child.pid ?? 0, child, started, report };
 }
 
-/** Ends a supervisor that a test is done with. */
-export async function endApart({ child, report }: Apart): Promise<void> {
-  child.kill('SIGKILL');
-  await report;
+/** What `tools/supervisor.mjs` reads from `ESCAPE_JOB`. */
+export function jobText(
+  on: Attempt,
+  target: ToolTarget,
+  args: Readonly<Record<string, unknown>>,
+  policy: Policy = {},
+): string {
+  const confinement = on.confinementOf(policy);
+  const job = {
+    tier: on.isUnprotected ? 'process' : on.tier,
+    target,
+    args: { token: on.token, ...args },
+    confinement: { ...confinement, explicit: [...confinement.explicit] },
+  };
+  return JSON.stringify(job, (_key, value: unknown) =>
+    value === Number.POSITIVE_INFINITY ? 'Infinity' : value,
+  );
 }

@@ -64,6 +64,7 @@ export class Attempt {
   readonly #runner: Runner;
   readonly #mayRefuse: boolean;
   readonly egress: EgressRecord[] = [];
+  #wasRefused = false;
 
   constructor(tier: Tier | 'unprotected', runner: Runner, { mayRefuse = false } = {}) {
     this.tier = tier;
@@ -71,6 +72,11 @@ export class Attempt {
     this.#mayRefuse = mayRefuse;
     this.folder = realpathSync(mkdtempSync(join(tmpdir(), 'escape-')));
     chmodSync(this.folder, 0o777);
+  }
+
+  /** A call was refused, where the case allows that. */
+  get wasRefused(): boolean {
+    return this.#wasRefused;
   }
 
   get isUnprotected(): boolean {
@@ -100,6 +106,19 @@ export class Attempt {
     return this.isUnprotected
       ? { ...open, environment: { pass: [], set: policy.environment ?? {} } }
       : confine(open, policy);
+  }
+
+  /** Runs a module that is changed after it was found and hashed. */
+  async runSwapped(file: string, swap: () => void): Promise<RunReport> {
+    const job = await makeJob(file);
+    const held = this.confinementOf({});
+    swap();
+    return this.#runner.run({ ...job, confinement: held, remainingMs: held.limits.wallMs });
+  }
+
+  /** Whether calls of this tier have a control group here. */
+  get hasCgroups(): boolean {
+    return this.#runner.layers.includes('cgroup-kill');
   }
 
   /** Like {@link run}, for a test that looks at the call while it runs. */
@@ -150,8 +169,9 @@ export class Attempt {
   #checkItRan(report: RunReport): RunReport {
     const { end } = report;
     if (end.status === 'ok') return report;
-    const isRefused = end.code === 'ENF_ISOLATION_UNAVAILABLE' && !this.#mayRefuse;
-    if (isRefused || ['ENF_TOOL_LOAD', 'ENF_TOOL_EXPORT'].includes(end.code))
+    const isRefused = end.code === 'ENF_ISOLATION_UNAVAILABLE';
+    this.#wasRefused ||= isRefused;
+    if ((isRefused && !this.#mayRefuse) || ['ENF_TOOL_LOAD', 'ENF_TOOL_EXPORT'].includes(end.code))
       throw new Error(`the attack did not run: ${end.message}`);
     return report;
   }

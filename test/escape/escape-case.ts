@@ -33,4 +33,4 @@ export interface EscapeCase {
   readonly attempt: (on: Attempt) => Promise<boolean>;
 }
 
-export type Need = 'gcc' | 'python3' | 'curl';
+export type Need = 'gcc' | 'script';

@@ -1,5 +1,6 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { randomInt } from 'node:crypto';
+import { once } from 'node:events';
 import {
   chmodSync,
   chownSync,
@@ -12,6 +13,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { program } from '../../isolation/raw-syscalls.ts';
+import { jobText } from '../apart.ts';
 import { type Attempt, type Policy, tool } from '../attempt.ts';
 import { type EscapeCase, STRONG } from '../escape-case.ts';
 import { buffer, bytes, call, result, sleepCall, syscallTool, text } from '../raw-calls.ts';
@@ -56,6 +59,31 @@ const SIGCHLD = 17;
 const SYSCTLS = ['/proc/sys/kernel/core_pattern', '/proc/sys/kernel/modprobe'].filter(existsSync);
 /** Root's, and nobody's loss when it changes for a moment. */
 const HARMLESS_SYSCTL = '/proc/sys/kernel/printk_ratelimit_burst';
+
+const TIOCSTI = 0x5412;
+
+/** Makes the calls below a terminal, and looks whether anything was typed into it. */
+async function typesInto(on: Attempt, calls: readonly string[]): Promise<boolean> {
+  const quoted = (word: string): string => `'${word}'`;
+  const attack = on.isUnprotected
+    ? [program, ...calls]
+    : [process.execPath, tool('supervisor.mjs')];
+  const script = on.path('session.sh');
+  writeFileSync(
+    script,
+    `${attack.map(quoted).join(' ')}\nIFS= read -r -t 1 typed; echo "typed:[$typed]"`,
+  );
+  const env = { ...process.env, ESCAPE_JOB: jobText(on, syscallTool(calls), {}) };
+  const session = spawn('script', ['-qec', `bash ${script}`, '/dev/null'], { env });
+  let shown = '';
+  session.stdout.on('data', (chunk: Buffer) => {
+    shown += chunk.toString();
+  });
+  await once(session, 'close');
+  if (!on.isUnprotected && !shown.includes('"profileDigest":"'))
+    throw new Error(`the attack did not run: ${shown}`);
+  return !shown.includes('typed:[]');
+}
 
 export const KERNEL_CASES: readonly EscapeCase[] = [
   {
@@ -203,20 +231,17 @@ export const KERNEL_CASES: readonly EscapeCase[] = [
     claimedBy: STRONG,
     noControl: NEEDS_ROOT,
     attempt: async (on) => {
-      const files = [
-        ...SYSCTLS,
-        HARMLESS_SYSCTL,
-        '/proc/sysrq-trigger',
-        '/sys/kernel/uevent_helper',
-      ];
       const before = readFileSync(HARMLESS_SYSCTL, 'utf8');
-      // The control changes the harmless one only.
-      const target = on.isUnprotected ? [HARMLESS_SYSCTL] : files;
-      const patterns = SYSCTLS.map((file) => readFileSync(file, 'utf8'));
-      await on.run(tool('try-files.mjs'), { attack: 'write-each', files: target, text: '11' });
-      const changed = readFileSync(HARMLESS_SYSCTL, 'utf8') !== before;
+      const others = [...SYSCTLS, '/proc/sysrq-trigger', '/sys/kernel/uevent_helper'];
+      // The control changes the harmless one only. Of a value of its own: others write there, too.
+      const files = on.isUnprotected ? [HARMLESS_SYSCTL] : [HARMLESS_SYSCTL, ...others];
+      const mine = String(randomInt(1000, 1_000_000));
+      await on.run(tool('try-files.mjs'), { attack: 'write-each', files, text: mine });
+      const changed = [HARMLESS_SYSCTL, ...SYSCTLS].some(
+        (file) => readFileSync(file, 'utf8').trim() === mine,
+      );
       if (changed) writeFileSync(HARMLESS_SYSCTL, before);
-      return changed || SYSCTLS.some((file, at) => readFileSync(file, 'utf8') !== patterns[at]);
+      return changed;
     },
   },
   {
@@ -273,6 +298,26 @@ export const KERNEL_CASES: readonly EscapeCase[] = [
         ]),
       );
       return readdirSync(on.folder).some((name) => name.startsWith('core'));
+    },
+  },
+  {
+    ids: ['k-20'],
+    title: 'types into the terminal of its supervisor',
+    claimedBy: STRONG,
+    needs: ['gcc', 'script'],
+    noControl: () => {
+      const file = '/proc/sys/dev/tty/legacy_tiocsti';
+      const isLegacy = !existsSync(file) || readFileSync(file, 'utf8').trim() === '1';
+      return isLegacy ? null : 'this kernel lets nobody type for others';
+    },
+    attempt: async (on) => {
+      const ttys = ['/dev/tty', '/dev/pts/0', '/dev/pts/1', '/dev/pts/2', '/dev/pts/3'];
+      const opened = ttys.flatMap((tty, at) => [
+        call('open', text(tty), 2, 0),
+        call('ioctl', result(at * 2), TIOCSTI, text('y')),
+      ]);
+      const typed = ['y', '\n'].map((letter) => call('ioctl', 0, TIOCSTI, text(letter)));
+      return typesInto(on, [...opened, ...typed]);
     },
   },
   {

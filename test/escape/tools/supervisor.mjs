@@ -2,7 +2,7 @@
 // job at one tier: prints `started` when the runner has begun, then the report.
 import { openHostTiers, resolveTarget } from '../../../dist/src/isolation/index.js';
 
-const { tier, target, args, confinement } = JSON.parse(process.argv[2], (_key, value) =>
+const { tier, target, args, confinement } = JSON.parse(process.env.ESCAPE_JOB, (_key, value) =>
   value === 'Infinity' ? Number.POSITIVE_INFINITY : value,
 );
 const { runners } = await openHostTiers([]);

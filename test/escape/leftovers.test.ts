@@ -1,0 +1,129 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, describe, expect, test } from 'vitest';
+import type { Tier } from '../../src/call.ts';
+import { Attempt, tool } from './attempt.ts';
+import { SPAWNING } from './cases/processes.ts';
+import { probeTestHost, runnersOf } from './host-runners.ts';
+
+// Many calls, ended by force or by themselves, leave nothing: no process, group, scratch or socket,
+// and no growth of the supervisor.
+
+const isSlow = process.env['ENFORCECORE_TEST_SLOW'] === '1';
+const KILLS = isSlow ? 1000 : 30;
+const CALLS = isSlow ? 10_000 : 40;
+const AT_ONCE = 5;
+const MB = 2 ** 20;
+
+const host = await probeTestHost();
+const runners = runnersOf(host);
+afterAll(() => Promise.all([...runners.values()].map((runner) => runner.close())));
+
+/** Forks twice, leaves its session, and traps what can be trapped, in a loop until it is killed. */
+const STUBBORN = `
+  for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR2']) process.on(name, () => {});
+  const loop = "trap '' TERM HUP INT QUIT; while :; do sleep 5; done # " + a.token;
+  child_process.spawn('/usr/bin/sh', ['-c', '(setsid sh -c "$1" </dev/null >/dev/null 2>&1 &) &', 'sh', loop], { stdio: 'ignore', detached: true });
+  child_process.spawn('/usr/bin/sleep', ['300'], { argv0: a.token, detached: true, stdio: 'inherit' });
+  await new Promise(() => setInterval(() => {}, 1e6))`;
+
+const ownScratch = (): readonly string[] =>
+  readdirSync(tmpdir()).filter((name) => name.startsWith(`enforcecore-${process.pid}-`));
+const ownGroups = (): readonly string[] =>
+  'cause' in host
+    ? []
+    : host.cgroups.hierarchies
+        .flatMap(({ folder }) => readdirSync(folder))
+        .filter((name) => name.startsWith('enforcecore-') && name.includes(`-${process.pid}-`));
+const descriptors = (): number => readdirSync('/proc/self/fd').length;
+const groupsOfKernel = (): number =>
+  readFileSync('/proc/cgroups', 'utf8')
+    .split('\n')
+    .filter((line) => /^\w/.test(line))
+    .map((line) => Number(line.split('\t')[2]))
+    .reduce((sum, count) => sum + count, 0);
+
+describe.each(['hardened', 'isolated'] as const)('%s', (tier: Tier) => {
+  const runner = runners.get(tier);
+  if (runner === undefined) {
+    test.skip('does not work on this host', () => {});
+    return;
+  }
+
+  async function inParallel(count: number, body: () => Promise<void>): Promise<void> {
+    let left = count;
+    const lane = async (): Promise<void> => {
+      while (left > 0) {
+        left -= 1;
+        await body();
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, lane));
+  }
+
+  test(
+    `${KILLS} tools that will not die are killed at their deadline, and nothing is left`,
+    async () => {
+      const on = new Attempt(tier, runner, { mayRefuse: true });
+      let refused = 0;
+      let seen = 0;
+      try {
+        const looking = setInterval(() => {
+          seen = Math.max(seen, on.alive().length);
+        }, 200);
+        await inParallel(KILLS, async () => {
+          const limits = { wallMs: 2000 + Math.random() * 600 };
+          const policy = { ...SPAWNING, limits };
+          const { end } = await on.run(tool('run-code.mjs'), { code: STUBBORN }, policy);
+          if (end.status === 'isolation-unavailable') refused += 1;
+          else expect(end).toMatchObject({ status: 'timeout' });
+        });
+        clearInterval(looking);
+        await delay(100);
+        expect(on.alive()).toEqual([]);
+        expect(ownScratch()).toEqual([]);
+        expect(ownGroups()).toEqual([]);
+        // Without a group or a user of its own, `hardened` must not let a tool start processes at all.
+        expect([0, KILLS]).toContain(refused);
+        // A daemon besides the workers was there to be killed.
+        if (refused === 0) expect(seen).toBeGreaterThan(AT_ONCE);
+      } finally {
+        on.clean();
+      }
+    },
+    isSlow ? 3_600_000 : 60_000,
+  );
+
+  test(
+    `${CALLS} calls leave the supervisor as it was`,
+    async () => {
+      const on = new Attempt(tier, runner);
+      const call = async (): Promise<void> => {
+        const { end } = await on.run(tool('run-code.mjs'), {
+          code: 'fs.writeFileSync("f", "x".repeat(1e5)); return 1',
+        });
+        expect(end).toEqual({ status: 'ok', value: 1 });
+      };
+      try {
+        await inParallel(20, call);
+        const before = {
+          rss: process.memoryUsage().rss,
+          descriptors: descriptors(),
+          groups: groupsOfKernel(),
+        };
+        await inParallel(CALLS, call);
+        await delay(100);
+        expect(descriptors() - before.descriptors).toBeLessThan(8);
+        expect(process.memoryUsage().rss - before.rss).toBeLessThan(100 * MB);
+        // Others on this machine make groups, too: a leak is one per call and controller.
+        expect(groupsOfKernel() - before.groups).toBeLessThan(Math.max(100, CALLS / 4));
+        expect(ownScratch()).toEqual([]);
+        expect(ownGroups()).toEqual([]);
+      } finally {
+        on.clean();
+      }
+    },
+    isSlow ? 3_600_000 : 60_000,
+  );
+});
