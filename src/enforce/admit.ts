@@ -1,9 +1,10 @@
 import type { Decision, Reason, ToolCall } from '../call.ts';
 import { decide, type GateDecision } from '../gate/index.ts';
-import type { Grant, GrantAnswer, SessionCall } from '../usage/index.ts';
+import type { Grant, GrantAnswer, Reservation, SessionCall } from '../usage/index.ts';
 import { type IdentifiedCall, identityOf } from './identify.ts';
-import type { EnforcementParts } from './parts.ts';
+import type { CallRequest, EnforcementParts } from './parts.ts';
 import type { SentArguments } from './redact-call.ts';
+import { costOf, scopeReservations } from './scope-budget.ts';
 
 /** The decision about a call, with what an allowed call holds until it ends. */
 export interface Admission {
@@ -21,13 +22,13 @@ export interface Admission {
 /**
  * Decides, then reserves everything the call needs, or nothing.
  *
- * @param stop - ends a wait for a free place, where the policy lets calls wait
+ * @param request.stop - ends a wait for a free place, where the policy lets calls wait
  */
 export async function admit(
   parts: EnforcementParts,
   call: IdentifiedCall,
   sent: SentArguments,
-  stop: AbortSignal,
+  { stop, budgets }: Pick<CallRequest, 'stop' | 'budgets'>,
 ): Promise<Admission> {
   const { tool, context, args } = call;
   const toolCall: ToolCall = { tool, args, context };
@@ -45,8 +46,10 @@ export async function admit(
   if (judged.effect === 'deny' || refusals.length > 0) return denied(judged, refusals);
   // INVARIANT: same tick as decide(), so that parallel calls of a session see this one.
   const session = parts.histories.begin(context, tool, now);
-  const answer = await reserve(parts, call, judged, stop);
-  if (answer.granted) return admitted(judged, session, answer.grant);
+  const microUsd = costOf(parts.compiled, call);
+  const reservations = [...judged.reservations, ...scopeReservations(budgets, microUsd)];
+  const answer = await reserve(parts, call, reservations, stop);
+  if (answer.granted) return admitted(judged, session, answer.grant, microUsd);
   session.refused();
   const { reasons, retryAfterMs } = answer;
   return { ...denied(judged, reasons), ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
@@ -56,7 +59,7 @@ export async function admit(
 async function reserve(
   { ledger, logger }: EnforcementParts,
   { callId }: IdentifiedCall,
-  { reservations }: GateDecision,
+  reservations: readonly Reservation[],
   signal: AbortSignal,
 ): Promise<GrantAnswer> {
   try {
@@ -85,10 +88,15 @@ function denied(judged: GateDecision, more: readonly Reason[]): Admission {
   };
 }
 
-function admitted(judged: GateDecision, session: SessionCall, grant: Grant): Admission {
+function admitted(
+  judged: GateDecision,
+  session: SessionCall,
+  grant: Grant,
+  microUsd: number,
+): Admission {
   return {
     decision: plain(judged),
-    costUsd: costOf(judged),
+    costUsd: microUsd / 1_000_000,
     ended: async (isOk) => {
       session.ended({ at: Date.now(), ok: isOk });
       await grant.settle();
@@ -98,11 +106,6 @@ function admitted(judged: GateDecision, session: SessionCall, grant: Grant): Adm
       await grant.release();
     },
   };
-}
-
-function costOf({ reservations }: GateDecision): number {
-  const costs = reservations.map((wanted) => (wanted.kind === 'budget' ? wanted.microUsd : 0));
-  return Math.max(0, ...costs) / 1_000_000;
 }
 
 function plain({ effect, reasons, wouldDeny, policy }: GateDecision): Decision {

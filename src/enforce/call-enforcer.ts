@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { AuditTrail } from '../audit/index.ts';
@@ -47,6 +48,7 @@ import { type AnyFunction, bindArguments, checkFunction } from './function-targe
 import { unwrap } from './outcome.ts';
 import type { CallRequest, EnforcementParts } from './parts.ts';
 import { policyFrom, refuseOverlap, requireNoTrail } from './policy-source.ts';
+import { type ScopeBudget, scopeBudget } from './scope-budget.ts';
 
 /** What an enforcer is made from; it closes all of it. */
 export interface EnforcerParts {
@@ -67,6 +69,7 @@ export interface EnforcerParts {
 interface Surrounding {
   readonly context: CallContext;
   readonly depth: number;
+  readonly budgets: readonly ScopeBudget[];
 }
 
 /** One policy, one trail, one ledger, for many calls. */
@@ -168,12 +171,17 @@ export class CallEnforcer implements Enforcer {
   }
 
   async scope<R>(
-    { context = {} }: ScopeOptions,
+    { context = {}, budgetUsd }: ScopeOptions,
     body: (scope: Enforcer) => R | Promise<R>,
   ): Promise<R> {
     checkContext(context);
     const outer = this.#surrounding.getStore();
-    const inner = { depth: outer?.depth ?? -1, context: { ...outer?.context, ...context } };
+    const own = budgetUsd === undefined ? [] : [scopeBudget(randomUUID(), budgetUsd)];
+    const inner = {
+      depth: outer?.depth ?? -1,
+      context: { ...outer?.context, ...context },
+      budgets: [...(outer?.budgets ?? []), ...own],
+    };
     return this.#surrounding.run(inner, async () => body(this));
   }
 
@@ -203,7 +211,7 @@ export class CallEnforcer implements Enforcer {
   }
 
   async #enforce(
-    call: Omit<CallRequest, 'context' | 'depth' | 'stop'>,
+    call: Omit<CallRequest, 'context' | 'depth' | 'budgets' | 'stop'>,
     context: CallContext,
     signal?: AbortSignal,
   ): Promise<Outcome> {
@@ -214,6 +222,7 @@ export class CallEnforcer implements Enforcer {
     const inner = {
       context: { ...outer?.context, ...context },
       depth: (outer?.depth ?? -1) + 1,
+      budgets: outer?.budgets ?? [],
     };
     const stop = new AbortController();
     const onAbort = (): void => stop.abort(abortReason(signal));

@@ -30,7 +30,7 @@ export async function enforceCall(parts: EnforcementParts, request: CallRequest)
   const redactor = parts.redactorFor(rules);
   const call = await identify(request, confinement.limits, parts.surroundings);
   const sent = redactArguments(call, redactor, rules);
-  const admission = await admit(parts, call, sent, request.stop);
+  const admission = await admit(parts, call, sent, request);
   const admittedAt = parts.clock();
   const facts = { call, sent, admission, rules, tierAsked: confinement.isolation.level };
 

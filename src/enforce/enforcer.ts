@@ -8,6 +8,8 @@ import type { ExplainOptions, Explanation } from './explain-call.ts';
 export interface ScopeOptions {
   /** Added to the context of every call inside. */
   readonly context?: CallContext;
+  /** US dollars that all calls inside may cost together, besides the budgets of the policy. */
+  readonly budgetUsd?: number;
 }
 
 /** One policy, one trail, one ledger, for many calls. The owner closes it. */
@@ -39,7 +41,7 @@ export interface Enforcer extends AsyncDisposable {
     fn: (...args: A) => R,
     options?: WrapOptions,
   ): (...args: A) => Promise<Awaited<R>>;
-  /** Runs `body` with a context that every call inside it inherits; scopes nest. */
+  /** Runs `body` with a context and a budget that every call inside it shares; scopes nest. */
   scope<R>(options: ScopeOptions, body: (scope: Enforcer) => R | Promise<R>): Promise<R>;
   /**
    * Replaces the policy for calls that start from now on. A bad one throws, and the old one stays. Of

@@ -8,6 +8,7 @@ import {
   type ResolvedTarget,
   resolveTarget,
 } from '../isolation/index.ts';
+import type { ScopeBudget } from './scope-budget.ts';
 
 /** A function of this process as a target. */
 export type FunctionTarget = Extract<ResolvedTarget, { kind: 'function' }>;
@@ -20,6 +21,8 @@ export interface Request {
   readonly context: CallContext;
   /** Enforced calls this one is made from; 0 for a call of the program itself. */
   readonly depth: number;
+  /** Of the scopes it is made in. */
+  readonly budgets: readonly ScopeBudget[];
 }
 
 /** Enforced calls inside enforced calls; deeper is a tool that calls itself. */

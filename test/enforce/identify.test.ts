@@ -5,7 +5,14 @@ import { confinement, tool } from '../fixtures/job.ts';
 const LIMITS = confinement({ inputBytes: 100, argumentDepthMax: 3 }).limits;
 
 function identifyCall(request: Partial<Request>) {
-  const base = { target: tool('add.mjs'), args: {}, tool: 'add', context: {}, depth: 0 };
+  const base = {
+    target: tool('add.mjs'),
+    args: {},
+    tool: 'add',
+    context: {},
+    depth: 0,
+    budgets: [],
+  };
   const places = { cwd: process.cwd(), searchPath: '/usr/bin:/bin', digests: new Map() };
   return identify({ ...base, ...request }, LIMITS, places);
 }
