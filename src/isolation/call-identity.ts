@@ -154,7 +154,10 @@ export class CallIdentities {
       .filter(
         (name) => /^\d+$/.test(name) && contains(this.#range, { first: Number(name), count: 1 }),
       )
-      .filter((name) => !isAlive(this.#ownerOf(name), here))
+      .filter((name) => {
+        const owner = this.#ownerOf(name);
+        return owner !== null && !isAlive(owner, here);
+      })
       .map(Number);
   }
 
@@ -168,8 +171,15 @@ export class CallIdentities {
     }
   }
 
-  #ownerOf(name: string): GroupOwner {
-    const text = readFileSync(join(this.#folder, name), 'utf8');
+  /** Null: its supervisor gave the id back since the folder was listed. */
+  #ownerOf(name: string): GroupOwner | null {
+    let text: string;
+    try {
+      text = readFileSync(join(this.#folder, name), 'utf8');
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+      throw error;
+    }
     const [pidNamespace = '', pid = '0', startTime = ''] = text.trim().split(' ');
     return { pidNamespace, pid: Number(pid), startTime };
   }

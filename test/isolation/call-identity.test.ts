@@ -1,5 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import fc from 'fast-check';
@@ -137,6 +146,22 @@ describe('ids of calls', () => {
     writeFileSync(join(folder, 'README'), '');
     writeFileSync(join(folder, '5'), '1 7 9\n');
     expect(identities.orphaned()).toEqual([Number(stdout)]);
+  });
+
+  test('are not swept when they are given back while the folder is read', () => {
+    const identities = new CallIdentities({ first: 100_000, count: 8 }, folder);
+    // Listed, but not there any more when it is read.
+    symlinkSync(join(folder, 'gone'), join(folder, '100003'));
+    expect(identities.orphaned()).toEqual([]);
+  });
+
+  test('are not swept outside their range, whatever a file says', () => {
+    const identities = new CallIdentities({ first: 100_000, count: 8 }, folder);
+    const here = /\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0] ?? '';
+    for (const id of ['1000', '100007', '100008']) {
+      writeFileSync(join(folder, id), `${here} ${process.pid} 1\n`);
+    }
+    expect(identities.orphaned()).toEqual([100_007]);
   });
 
   test('report what keeps them from being taken', () => {
