@@ -12,7 +12,7 @@ import { probeTestHost, runnersOf } from './host-runners.ts';
 
 const isSlow = process.env['ENFORCECORE_TEST_SLOW'] === '1';
 const KILLS = isSlow ? 1000 : 30;
-const CALLS = isSlow ? 10_000 : 40;
+const CALLS = isSlow ? 10_000 : 30;
 const AT_ONCE = 5;
 const MB = 2 ** 20;
 

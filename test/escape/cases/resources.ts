@@ -71,7 +71,8 @@ function exitsEarly(
     claimedBy,
     attempt: async (on) => {
       if (on.isUnprotected) return spawnSync(process.execPath, ['-e', code]).status === 0;
-      const { end } = await on.run(CODE, { code: `await ${code}` });
+      const args = { code: `await ${code}` };
+      const { end } = await on.run(CODE, args, { limits: { wallMs: 2000 } });
       return end.status === 'ok';
     },
   };
@@ -195,7 +196,12 @@ export const RESOURCE_CASES: readonly EscapeCase[] = [
     attempt: (on) => {
       const code = `for (let n = 0; n < 4; n += 1) new worker_threads.Worker('for (;;);', { eval: true });
         await new Promise(() => {})`;
-      return on.outlives(CODE, { code }, { limits: { cpuMs: 400, wallMs: 20_000 } }, 5000);
+      return on.outlives(
+        CODE,
+        { code },
+        { limits: { cpuMs: 400, wallMs: 20_000 } },
+        1000 + on.graceMs,
+      );
     },
   },
   {
@@ -242,7 +248,7 @@ export const RESOURCE_CASES: readonly EscapeCase[] = [
       const all = Promise.all(calls.map(({ report }) => report));
       // The control has no switch.
       if (!on.isUnprotected) for (const { stop } of calls) stop();
-      const outlived = await Promise.race([all.then(() => false), delay(8000, true)]);
+      const outlived = await Promise.race([all.then(() => false), delay(2 * on.graceMs, true)]);
       for (const { stop } of calls) stop();
       await all;
       return outlived || on.alive().length > 0;
