@@ -183,7 +183,7 @@ describe.each(['isolated', 'hardened', 'process', 'thread'] as const)('%s runner
   });
 
   test('warns the tool shortly before its deadline', async () => {
-    const { log, report } = await startWaiting({ wallMs: 2000 });
+    const { log, report } = await startWaiting({ wallMs: 4000 });
     expect((await report).end).toEqual({ status: 'ok', value: 'stopped in time' });
     expect(log).toEqual(['waiting', 'aborted: the deadline is near']);
   });
