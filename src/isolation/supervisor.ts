@@ -28,6 +28,7 @@ import { readProcessTable } from './process-table.ts';
 import { ProcessTree } from './process-tree.ts';
 import { classifyExit, commandEnd, limitEnd, stopEnd } from './run-end.ts';
 import { emptyReport, type Job, type RunEnd, type RunReport, type StopReason } from './runner.ts';
+import { changedTarget } from './target-check.ts';
 import { type ChannelListener, WorkerChannel } from './worker-channel.ts';
 
 /** After the kill, this long for the exit code to arrive. */
@@ -50,6 +51,8 @@ export async function superviseProcess(
   live: Set<number>,
 ): Promise<RunReport> {
   if (job.stop.aborted) return emptyReport(stopEnd(job.stop.reason as StopReason), plan);
+  const changed = changedTarget(job.target);
+  if (changed !== null) return emptyReport(changed, plan);
   const child = await startChild(plan);
   if ('cause' in child) return emptyReport(notStarted(child.cause), plan);
   live.add(child.pid);
@@ -156,7 +159,10 @@ class Supervision {
     const listener: ChannelListener = {
       ready: () => {
         // A call that was stopped while its worker started never begins.
-        if (this.#end === null) channel.sendText(startMessage(this.#job, this.#outputBytesMax));
+        if (this.#end !== null) return;
+        const changed = changedTarget(this.#job.target);
+        if (changed !== null) this.#settle(changed);
+        else channel.sendText(startMessage(this.#job, this.#outputBytesMax));
       },
       refused: (message) => this.#settle(notConfined(message)),
       log: (message) => onLog?.(message),

@@ -23,6 +23,7 @@ import {
   type RunReport,
   type StopReason,
 } from './runner.ts';
+import { changedTarget } from './target-check.ts';
 
 const LAYERS = ['own-thread', 'scrubbed-environment', 'wall-clock', 'output-cap', 'heap-limit'];
 
@@ -47,6 +48,8 @@ export class ThreadRunner implements Runner {
     return runInScratch(LAYERS, async (scratch) => {
       const { stop } = job;
       if (stop.aborted) return emptyReport(stopEnd(stop.reason as StopReason), { layers: LAYERS });
+      const changed = changedTarget(job.target);
+      if (changed !== null) return emptyReport(changed, { layers: LAYERS });
       const call = new ThreadCall(job, scratch);
       try {
         return await call.run();
