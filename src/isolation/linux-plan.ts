@@ -51,6 +51,8 @@ const FIRST_TEXT_DESCRIPTOR = 7;
 const EGRESS_SOCKET = '/run/egress.sock';
 /** Threads a worker itself needs where the user's threads are counted: Node hung at 12. */
 const OWN_THREADS = 32;
+/** bwrap itself and its pid 1, which the tool did not start. */
+const SANDBOX_PROCESSES = 2;
 /** Size of a scratch that the policy leaves unlimited. */
 const SCRATCH_BYTES_DEFAULT = 1024 * 1024 * 1024;
 
@@ -101,9 +103,13 @@ export function planLinuxCall(call: LinuxCall): LinuxPlan {
     },
     watch: (tree, onBreach, onBlind) =>
       cgroup === null
-        ? watchLimits(tree, limits, onBreach, onBlind)
+        ? watchLimits(tree, isIsolated ? withSandbox(limits) : limits, onBreach, onBlind)
         : watchCgroup(cgroup, limits, onBreach, onBlind),
   };
+}
+
+function withSandbox(limits: Limits): Limits {
+  return { ...limits, processesMax: limits.processesMax + SANDBOX_PROCESSES };
 }
 
 function setupOf({ uid, egress }: LinuxCall): WorkerSetup {
