@@ -9,7 +9,7 @@ import { SPAWNING } from './processes.ts';
 
 const CODE = tool('run-code.mjs');
 const MB = 2 ** 20;
-/** Memory above the limit for this long was not noticed. */
+/** What is above a limit for this long was not noticed. */
 const KEPT_MS = 1500;
 
 /** A tool that goes on past its deadline. */
@@ -25,6 +25,16 @@ function endless(
 const residentBytes = (pid: number): number =>
   Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024;
 
+/** A sampled limit lets a tool have something for a moment, but not keep it. */
+function kept(holds: (pids: readonly number[]) => boolean): (pids: readonly number[]) => boolean {
+  let since = Number.POSITIVE_INFINITY;
+  return (pids) => {
+    if (!holds(pids)) return false;
+    since = Math.min(since, performance.now());
+    return performance.now() - since > KEPT_MS;
+  };
+}
+
 /** Takes much more memory than it may have, by `grow`, and waits. */
 function memoryBomb(ids: EscapeCase['ids'], title: string, grow: string): EscapeCase {
   const code = `const all = []; while (process.memoryUsage().rss < 330e6) ${grow}
@@ -33,15 +43,13 @@ function memoryBomb(ids: EscapeCase['ids'], title: string, grow: string): Escape
     ids,
     title,
     claimedBy: PROCESSES,
-    attempt: (on) => {
-      let above = Number.POSITIVE_INFINITY;
-      // A sampled limit lets the tool have it for a moment, but not keep it.
-      return on.watch(CODE, { code }, {}, (pids) => {
-        if (!pids.some((pid) => residentBytes(pid) > 300 * MB)) return false;
-        above = Math.min(above, performance.now());
-        return performance.now() - above > KEPT_MS;
-      });
-    },
+    attempt: (on) =>
+      on.watch(
+        CODE,
+        { code },
+        {},
+        kept((pids) => pids.some((pid) => residentBytes(pid) > 300 * MB)),
+      ),
   };
 }
 
@@ -120,11 +128,14 @@ export const RESOURCE_CASES: readonly EscapeCase[] = [
     claimedBy: STRONG,
     mayRefuse: true,
     attempt: (on) => {
-      const script = `const all = []; while (process.memoryUsage().rss < 330e6) all.push(Buffer.alloc(8e6, 1)); setTimeout(() => {}, 1500)`;
+      const script = `const all = []; while (process.memoryUsage().rss < 330e6) all.push(Buffer.alloc(8e6, 1)); setTimeout(() => {}, 3000)`;
       const code = `child_process.spawnSync(process.execPath, ['-e', a.script, a.token]);`;
       const execute = ['/usr/bin', '/usr/lib', process.execPath];
-      return on.watch(CODE, { code, script }, { ...SPAWNING, filesystem: { execute } }, (pids) =>
-        pids.some((pid) => residentBytes(pid) > 300 * MB),
+      return on.watch(
+        CODE,
+        { code, script },
+        { ...SPAWNING, filesystem: { execute } },
+        kept((pids) => pids.some((pid) => residentBytes(pid) > 300 * MB)),
       );
     },
   },
@@ -214,12 +225,12 @@ export const RESOURCE_CASES: readonly EscapeCase[] = [
           child_process.spawn('/usr/bin/sleep', ['20'], { argv0: a.token, stdio: 'ignore' }).on('error', () => {});
           if (n % 8 === 0) await new Promise((resolve) => setTimeout(resolve, 20));
         }
-        await new Promise((resolve) => setTimeout(resolve, 1500));`;
+        await new Promise((resolve) => setTimeout(resolve, 3000));`;
       return on.watch(
         CODE,
         { code },
         { ...SPAWNING, limits: { processesMax: 20 } },
-        (pids) => pids.length > 120,
+        kept((pids) => pids.length > 120),
       );
     },
   },
