@@ -62,6 +62,17 @@ describe.each(['hardened', 'isolated'] as const)('%s', (tier: Tier) => {
     await Promise.all(Array.from({ length: AT_ONCE }, lane));
   }
 
+  /** How long a call takes here when others run beside it. */
+  async function slowestStart(on: Attempt): Promise<number> {
+    const times: number[] = [];
+    await inParallel(2 * AT_ONCE, async () => {
+      const began = performance.now();
+      await on.run(tool('run-code.mjs'), { code: 'return 1' });
+      times.push(performance.now() - began);
+    });
+    return Math.max(...times);
+  }
+
   test(
     `${KILLS} tools that will not die are killed at their deadline, and nothing is left`,
     async () => {
@@ -69,11 +80,13 @@ describe.each(['hardened', 'isolated'] as const)('%s', (tier: Tier) => {
       let refused = 0;
       let seen = 0;
       try {
+        // Late enough for the tool to have started its children, however busy the machine is.
+        const startMs = Math.max(400, await slowestStart(on));
         const looking = setInterval(() => {
           seen = Math.max(seen, on.alive().length);
         }, 200);
         await inParallel(KILLS, async () => {
-          const limits = { wallMs: 2000 + Math.random() * 600 };
+          const limits = { wallMs: startMs * (2 + Math.random()) };
           const policy = { ...SPAWNING, limits };
           const { end } = await on.run(tool('run-code.mjs'), { code: STUBBORN }, policy);
           if (end.status === 'isolation-unavailable') refused += 1;
