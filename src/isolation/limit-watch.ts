@@ -7,6 +7,8 @@ import type { ProcessTree } from './process-tree.ts';
 export const SAMPLE_INTERVAL_MS = 100;
 /** A look may cost at most this share of the time: on a host with many processes it looks less often. */
 const SAMPLE_COST_SHARE_MAX = 0.1;
+/** But at least this often: a tool that keeps the host busy must not buy itself time unwatched. */
+const SAMPLE_PAUSE_MS_MAX = 400;
 /** pidusage keeps one descriptor per pid for this long. */
 const PIDUSAGE_KEEP_MS = 1000;
 /** Looks in a row that may fail; then the limits are no longer watched, and the call must end. */
@@ -85,7 +87,7 @@ export function watchLimits(
     looked();
     if (isStopped) return;
     const cost = performance.now() - began;
-    timer = setTimeout(look, Math.max(SAMPLE_INTERVAL_MS, cost / SAMPLE_COST_SHARE_MAX));
+    timer = setTimeout(look, pauseAfter(cost));
   };
   timer = setTimeout(look, SAMPLE_INTERVAL_MS / 4);
   return {
@@ -96,6 +98,12 @@ export function watchLimits(
       return null;
     },
   };
+}
+
+/** A look that took long was on a host with many processes, or a tool made the host slow. */
+export function pauseAfter(lookMs: number): number {
+  const pause = Math.max(SAMPLE_INTERVAL_MS, lookMs / SAMPLE_COST_SHARE_MAX);
+  return Math.min(pause, SAMPLE_PAUSE_MS_MAX);
 }
 
 /** The limit a sample exceeds, the most telling one first. Pure. */

@@ -1,7 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach, describe, expect, test } from 'vitest';
-import { breachOf, type LimitWatch, watchLimits } from '../../src/isolation/limit-watch.ts';
+import {
+  breachOf,
+  type LimitWatch,
+  pauseAfter,
+  watchLimits,
+} from '../../src/isolation/limit-watch.ts';
 import { type ProcessEntry, readProcessTable } from '../../src/isolation/process-table.ts';
 import { ProcessTree } from '../../src/isolation/process-tree.ts';
 import { confinement } from '../fixtures/job.ts';
@@ -143,5 +148,15 @@ describe('watchLimits', () => {
     } finally {
       child.kill('SIGKILL');
     }
+  });
+});
+
+describe('the pause between two looks', () => {
+  test.each([
+    ['a short look', 1, 100],
+    ['a long one', 20, 200],
+    ['one on a host that a tool keeps busy', 2000, 400],
+  ])('after %s (%i ms) is %i ms', (_what, lookMs, pauseMs) => {
+    expect(pauseAfter(lookMs)).toBe(pauseMs);
   });
 });
