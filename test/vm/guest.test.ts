@@ -25,7 +25,7 @@ describe.skipIf(!isWanted || lacks('vm', image !== null))(
 
     beforeAll(async () => {
       if (image !== null) guest = await bootGuest(image);
-    }, 180_000);
+    }, 660_000);
 
     test('every check holds, and the guest came to its end', () => {
       const failed = guest.checks.filter(({ problem }) => problem !== null);
