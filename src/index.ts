@@ -47,7 +47,9 @@ export type {
 } from './call.ts';
 export {
   type CallLimits,
+  type CurrentCall,
   createEnforcer,
+  currentCall,
   type EnforceDecorator,
   type Enforced,
   type EnforceOptions,

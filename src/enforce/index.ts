@@ -1,5 +1,6 @@
 export type { RunOptions, WrapOptions } from './call-options.ts';
 export { createEnforcer } from './create-enforcer.ts';
+export { type CurrentCall, currentCall } from './current-call.ts';
 export {
   type EnforceDecorator,
   type Enforced,
