@@ -167,9 +167,17 @@ function childrenOf(pid) {
     }).length;
 }
 
-/** Control groups with our name in any hierarchy. */
+/** Control groups of this process, in any hierarchy. */
 function groupCount() {
-  const args = ['/sys/fs/cgroup', '-maxdepth', '6', '-type', 'd', '-name', `*enforcecore*`];
+  const args = [
+    '/sys/fs/cgroup',
+    '-maxdepth',
+    '6',
+    '-type',
+    'd',
+    '-name',
+    `enforcecore-*-${process.pid}-*`,
+  ];
   const found = execFileSync('find', args, {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'ignore'],
