@@ -12,11 +12,15 @@ export interface Terminal {
   readonly err: (text: string) => void;
   readonly isOutTerminal: boolean;
   readonly isErrTerminal: boolean;
+  /** Columns that a line of stdout may have; 120 where nobody says. */
+  readonly columns: number;
   /** Resolves when all of `out` was taken by its reader; rejects with why it could not be written. */
   readonly flush: () => Promise<void>;
   /** Calls back on SIGINT and SIGTERM. @returns stops calling back */
   readonly onInterrupt: (listener: (signal: 'SIGINT' | 'SIGTERM') => void) => () => void;
 }
+
+const COLUMNS_DEFAULT = 120;
 
 /** The terminal of this process. */
 export function processTerminal(): Terminal {
@@ -36,6 +40,7 @@ export function processTerminal(): Terminal {
     err: (text) => process.stderr.write(text),
     isOutTerminal: process.stdout.isTTY === true,
     isErrTerminal: process.stderr.isTTY === true,
+    columns: process.stdout.columns ?? (Number(process.env['COLUMNS']) || COLUMNS_DEFAULT),
     flush: async () => {
       await new Promise<void>((resolve) => process.stdout.write('', () => resolve()));
       if (failure !== null) throw failure;
