@@ -9,7 +9,6 @@ import {
   type CompiledPolicy,
   type CustomRule,
   compilePolicy,
-  foldToolName,
   type ToolRules,
 } from '../gate/index.ts';
 import {
@@ -28,7 +27,6 @@ import {
 } from '../redaction/index.ts';
 import {
   createLedger,
-  createSessionHistories,
   type KillSwitch,
   type KillSwitchChange,
   type StateStore,
@@ -102,7 +100,7 @@ export class CallEnforcer implements Enforcer {
       compiled: this.#compiled,
       redactorFor: this.#redactors(),
       secretFinder: createRedactor({ secret_detection: { categories: 'all' } }),
-      histories: createSessionHistories(foldToolName),
+      sessions: store,
       ledger: createLedger({ store, clock }),
       killSwitch,
       trail,
