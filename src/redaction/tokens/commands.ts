@@ -77,6 +77,7 @@ function addPasswordAt(
 /** The rest of a command: to the end of its line, over lines that end with a backslash. */
 function lineAt(text: string, start: number): string {
   const near = text.slice(start, start + REACH);
+  if (!near.includes('\n')) return near;
   const end = near.search(/[^\\]\n/);
   return end < 0 ? near : near.slice(0, end + 1);
 }
