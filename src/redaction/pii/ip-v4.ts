@@ -18,7 +18,7 @@ export function endOfIpV4(source: Source, row: DigitRow, from: number): number {
   const to = from + GROUPS - 1;
   if (to >= row.length || continues(row, from, to)) return from;
   for (let at = from; at <= to; at += 1) {
-    if (!isOctet(row, at) || (at < to && !isDot(row, at))) return from;
+    if ((at < to && !isDot(row, at)) || !isOctet(row, at)) return from;
   }
   return VERSION_WORDS.test(wordsBefore(source, row.starts[from] as number)) ? from : to + 1;
 }

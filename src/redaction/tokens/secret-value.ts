@@ -18,21 +18,27 @@ interface Makeup {
 
 function makeupOf(text: string): Makeup {
   const length = Math.min(text.length, SAMPLE_MAX);
-  const uses = new Map<number, number>();
+  const uses = new Uint8Array(128);
   let digits = 0;
   let lower = 0;
   let upper = 0;
   for (let at = 0; at < length; at += 1) {
     const code = text.charCodeAt(at);
-    uses.set(code, (uses.get(code) ?? 0) + 1);
+    uses[code & 127] = (uses[code & 127] as number) + 1;
     if (isDigit(code)) digits += 1;
     else if (code >= 97 && code <= 122) lower += 1;
     else if (code >= 65 && code <= 90) upper += 1;
   }
-  let entropy = 0;
-  for (const count of uses.values()) entropy -= (count / length) * Math.log2(count / length);
   const other = length - digits - lower - upper;
-  return { length, digits, lower, upper, other, distinct: uses.size, entropy };
+  let distinct = 0;
+  let entropy = 0;
+  for (let code = 0; code < uses.length; code += 1) {
+    const count = uses[code] as number;
+    if (count === 0) continue;
+    distinct += 1;
+    entropy -= (count / length) * Math.log2(count / length);
+  }
+  return { length, digits, lower, upper, other, distinct, entropy };
 }
 
 /** Words of examples and templates; a random value does not contain them. */
