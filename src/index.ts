@@ -47,7 +47,13 @@ export type {
 } from './call.ts';
 export {
   type CallLimits,
+  createDryRun,
   createEnforcer,
+  type DryRun,
+  type DryRunCall,
+  type DryRunOptions,
+  type DryRunResult,
+  dryRun,
   type EnforceDecorator,
   type Enforced,
   type EnforceOptions,
@@ -76,15 +82,7 @@ export {
   ToolError,
   WorkerError,
 } from './errors.ts';
-export {
-  type CompiledPolicy,
-  type CustomRule,
-  compilePolicy,
-  type DryRunCall,
-  type DryRunOptions,
-  type DryRunResult,
-  dryRun,
-} from './gate/index.ts';
+export { type CompiledPolicy, type CustomRule, compilePolicy } from './gate/index.ts';
 export { describeHost, type LayerSupport, type Trust } from './isolation/index.ts';
 export {
   type LoadPolicyOptions,

@@ -78,7 +78,7 @@ function tripped({ killSwitch }: EnforcementParts): { readonly reason: string } 
 }
 
 function denied(judged: GateDecision, more: readonly Reason[]): Admission {
-  const decision = plain(judged);
+  const decision = plainDecision(judged);
   const nothing = async (): Promise<void> => {};
   return {
     decision: { ...decision, effect: 'deny', reasons: [...more, ...decision.reasons] },
@@ -95,7 +95,7 @@ function admitted(
   microUsd: number,
 ): Admission {
   return {
-    decision: plain(judged),
+    decision: plainDecision(judged),
     costUsd: microUsd / 1_000_000,
     ended: async (isOk) => {
       session.ended({ at: Date.now(), ok: isOk });
@@ -108,6 +108,7 @@ function admitted(
   };
 }
 
-function plain({ effect, reasons, wouldDeny, policy }: GateDecision): Decision {
+/** What is told of a decision; the reservations are for the ledger. */
+export function plainDecision({ effect, reasons, wouldDeny, policy }: GateDecision): Decision {
   return { effect, reasons, wouldDeny, policy };
 }
