@@ -32,10 +32,15 @@ export interface WrapOptions {
 /** Room for any name of an agent, session or tenant, and not for a document. */
 const CONTEXT_CHARS_MAX = 1024;
 const PARAMS_MAX = 1000;
+/** As `resource_limits.max_cost_usd` at most. */
+const COST_USD_MAX = 1_000_000;
 
 const contextName = z.string().max(CONTEXT_CHARS_MAX).optional();
 const contextNames = { agent: contextName, session: contextName, tenant: contextName };
-const callContext = z.strictObject(contextNames);
+const callContext = z.strictObject({
+  ...contextNames,
+  costUsd: z.number().min(0).max(COST_USD_MAX).optional(),
+});
 
 const callback = z.custom((value) => typeof value === 'function', 'must be a function');
 
