@@ -36,9 +36,10 @@ const PARAMS_MAX = 1000;
 const COST_USD_MAX = 1_000_000;
 
 const contextName = z.string().max(CONTEXT_CHARS_MAX).optional();
-const contextNames = { agent: contextName, session: contextName, tenant: contextName };
 const callContext = z.strictObject({
-  ...contextNames,
+  agent: contextName,
+  session: contextName,
+  tenant: contextName,
   costUsd: z.number().min(0).max(COST_USD_MAX).optional(),
 });
 
@@ -56,9 +57,7 @@ const runOptions = z.object({
 const dryRunCall = z.strictObject({
   tool: z.string(),
   args: z.unknown().optional(),
-  context: z
-    .strictObject({ ...contextNames, costUsd: z.number().min(0).max(1e6).optional() })
-    .optional(),
+  context: callContext.optional(),
   target: z
     .strictObject({
       kind: z.enum(['module', 'command', 'function']),
