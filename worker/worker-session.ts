@@ -14,18 +14,31 @@ import { createContext } from './tool-context.ts';
 const SUPERVISOR_FRAME_BYTES_MAX = 2 ** 31;
 
 /**
- * One call on one channel: says it is ready, waits for `start`, runs the tool, sends its end.
+ * The calls of one channel: says it is ready, waits for `start`, runs the tool, sends its end, and
+ * waits again where the supervisor said that more may follow.
  *
  * @param channel - descriptor 3 as a stream
  * @param flush - resolves when stdout and stderr reached the pipe, so that no output follows the result
  * @returns when the last message is written. Rejects when the supervisor hung up before the end
  */
-export async function serveOneCall(channel: Duplex, flush: () => Promise<void>): Promise<void> {
-  const inbox = receive(channel);
+export async function serveCalls(channel: Duplex, flush: () => Promise<void>): Promise<void> {
+  const inbox = new Inbox(channel);
   await send(channel, { type: 'ready' });
-  const start = await inbox.start;
+  let start: StartMessage;
+  do {
+    start = await inbox.next();
+    await serve(channel, start, inbox.signal, flush);
+  } while (start.more === true);
+}
+
+async function serve(
+  channel: Duplex,
+  start: StartMessage,
+  signal: AbortSignal,
+  flush: () => Promise<void>,
+): Promise<void> {
   const { callId } = start;
-  const { context, end: endContext } = createContext(inbox.abort.signal, (notice) => {
+  const { context, end: endContext } = createContext(signal, (notice) => {
     channel.write(encode({ ...notice, callId }));
   });
   const end = await runTool(start, context);
@@ -40,26 +53,52 @@ export function refuse(channel: Duplex, message: string): Promise<void> {
   return send(channel, { type: 'refused', message });
 }
 
-interface Inbox {
-  readonly start: Promise<StartMessage>;
-  readonly abort: AbortController;
-}
+/** What the supervisor sends: one `start` at a time, and an `abort` for the call it belongs to. */
+class Inbox {
+  #abort = new AbortController();
+  #start: StartMessage | null = null;
+  #failure: Error | null = null;
+  #wake: () => void = () => {};
 
-function receive(channel: Duplex): Inbox {
-  const decoder = new FrameDecoder(SUPERVISOR_FRAME_BYTES_MAX);
-  const abort = new AbortController();
-  const start = new Promise<StartMessage>((resolve, reject) => {
+  constructor(channel: Duplex) {
+    const decoder = new FrameDecoder(SUPERVISOR_FRAME_BYTES_MAX);
     channel.on('data', (chunk: Buffer) => {
-      for (const frame of decoder.push(chunk)) {
-        const message = JSON.parse(frame) as SupervisorMessage;
-        if (message.type === 'start') resolve(message);
-        else abort.abort(new Error(message.reason));
-      }
+      for (const frame of decoder.push(chunk)) this.#take(JSON.parse(frame) as SupervisorMessage);
     });
-    channel.on('error', reject);
-    channel.on('end', () => reject(new Error('the supervisor hung up')));
-  });
-  return { start, abort };
+    channel.on('error', (cause) => this.#fail(cause));
+    channel.on('end', () => this.#fail(new Error('the supervisor hung up')));
+  }
+
+  /** Of the call that `next` gave last. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  /** The next call. Rejects when there will be none. */
+  async next(): Promise<StartMessage> {
+    while (this.#start === null) {
+      if (this.#failure !== null) throw this.#failure;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    const start = this.#start;
+    this.#start = null;
+    return start;
+  }
+
+  #fail(cause: Error): void {
+    this.#failure ??= cause;
+    this.#wake();
+  }
+
+  #take(message: SupervisorMessage): void {
+    if (message.type === 'abort') return this.#abort.abort(new Error(message.reason));
+    // A new one for each call: an abort that came after a result is nobody's.
+    this.#abort = new AbortController();
+    this.#start = message;
+    this.#wake();
+  }
 }
 
 /** The value is text already; it is spliced in so that it is not serialised twice. */

@@ -32,11 +32,18 @@ export interface CallCgroup {
 export function callCgroup(folders: readonly GroupFolder[], layers: readonly Layer[]): CallCgroup {
   let peakMemoryBytes = 0;
   const readUsage = (): CgroupUsage => {
-    const usage = { cpuMs: 0, peakMemoryBytes, oomKills: 0, pidsMaxEvents: 0 };
+    const usage = {
+      cpuMs: 0,
+      memoryBytes: 0,
+      peakMemoryBytes,
+      oomKills: 0,
+      pidsMaxEvents: 0,
+    };
     for (const { version, controllers, folder } of folders)
       for (const controller of controllers) {
         const part = readController(version, controller, (file) => readNow(join(folder, file)));
         usage.cpuMs += part.cpuMs;
+        usage.memoryBytes += part.memoryBytes;
         usage.oomKills += part.oomKills;
         usage.pidsMaxEvents += part.pidsMaxEvents;
         usage.peakMemoryBytes = Math.max(usage.peakMemoryBytes, part.peakMemoryBytes);

@@ -18,7 +18,7 @@ import type { LaunchPlan } from './launch-plan.ts';
 import type { LaunchRow } from './launch-table.ts';
 import { explainLaunchTable } from './launch-table-explain.ts';
 import { buildLaunchRows, type LaunchResourceLimits } from './launch-table-rows.ts';
-import { watchLimits } from './limit-watch.ts';
+import { usageOf, watchLimits } from './limit-watch.ts';
 import type { LinuxHost } from './linux-host.ts';
 import type { Job } from './runner.ts';
 import { type BuiltinProfile, loadBuiltinProfile } from './seccomp-builtin.ts';
@@ -101,10 +101,11 @@ export function planLinuxCall(call: LinuxCall): LinuxPlan {
       descriptor: isIsolated ? host.launcher.descriptor : null,
       texts: sandbox?.data.map(({ text }) => text) ?? [],
     },
-    watch: (tree, onBreach, onBlind) =>
+    watch: (tree, onBreach, onBlind, before) =>
       cgroup === null
-        ? watchLimits(tree, isIsolated ? withSandbox(limits) : limits, onBreach, onBlind)
-        : watchCgroup(cgroup, limits, onBreach, onBlind),
+        ? watchLimits(tree, isIsolated ? withSandbox(limits) : limits, onBreach, onBlind, before)
+        : watchCgroup(cgroup, limits, onBreach, onBlind, before),
+    usage: async (tree) => (cgroup === null ? usageOf(tree) : cgroup.readUsage()),
   };
 }
 

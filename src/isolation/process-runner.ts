@@ -2,7 +2,7 @@ import { buildEnvironment } from './environment.ts';
 import { guardGroups } from './exit-guard.ts';
 import { signalGroup } from './kill-tree.ts';
 import type { LaunchPlan } from './launch-plan.ts';
-import { watchLimits } from './limit-watch.ts';
+import { usageOf, watchLimits } from './limit-watch.ts';
 import { runInScratch } from './run-in-scratch.ts';
 import type { Job, Runner, RunReport } from './runner.ts';
 import { superviseProcess } from './supervisor.ts';
@@ -67,6 +67,8 @@ export function planProcess(
     cwd: scratch,
     layers: LAYERS,
     profileDigest: null,
-    watch: (tree, onBreach, onBlind) => watchLimits(tree, limits, onBreach, onBlind),
+    watch: (tree, onBreach, onBlind, before) =>
+      watchLimits(tree, limits, onBreach, onBlind, before),
+    usage: usageOf,
   };
 }
