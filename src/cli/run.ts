@@ -60,6 +60,7 @@ export async function run(
     ...(options.policy === undefined ? {} : { policy: resolve(terminal.cwd, options.policy) }),
     settings,
     logger: loggerFor(settings),
+    pool: false,
   });
   const { outcome, signal } = await callOnce(enforcer, target, args, limits, terminal, options);
   if (outcome.isolation.unenforced.length > 0) {

@@ -84,7 +84,10 @@ export async function startChild(plan: LaunchPlan): Promise<Child | { readonly c
     }),
     hold: (isHeld) => {
       // The pipes of a child are sockets; what a stream in general lacks they have.
-      for (const handle of [child, ...(streams as readonly unknown[] as readonly Socket[])])
+      const pipes = (streams as readonly unknown[] as readonly Socket[]).filter(
+        (pipe) => !pipe.destroyed,
+      );
+      for (const handle of [child, ...pipes])
         if (isHeld) handle.ref();
         else handle.unref();
     },

@@ -24,6 +24,8 @@ export interface LaunchPlan {
     onBlind: OnBlind,
     before?: UsageBefore,
   ) => LimitWatch;
+  /** Processes that are there before the tool adds any; 1 unless given. */
+  readonly ownProcesses?: number;
   /** What the worker has used so far: `before` of its next call. */
   readonly usage: (tree: ProcessTree) => Promise<UsageBefore>;
   /** Ends what a kill of the process tree may have missed. */

@@ -20,7 +20,7 @@ import { explainLaunchTable } from './launch-table-explain.ts';
 import { buildLaunchRows, type LaunchResourceLimits } from './launch-table-rows.ts';
 import { usageOf, watchLimits } from './limit-watch.ts';
 import type { LinuxHost } from './linux-host.ts';
-import type { Job } from './runner.ts';
+import type { WorkerSpec } from './runner.ts';
 import { type BuiltinProfile, loadBuiltinProfile } from './seccomp-builtin.ts';
 import { compileSeccomp } from './seccomp-compile.ts';
 import { buildSeccompFilter, denyRules, type SeccompSituation } from './seccomp-rules.ts';
@@ -29,7 +29,7 @@ import { entryPath, nodePath, programOf, type WorkerProgram } from './worker-pro
 
 /** What one call at `hardened` or `isolated` was given to run with. */
 export interface LinuxCall {
-  readonly job: Job;
+  readonly job: WorkerSpec;
   readonly tier: 'hardened' | 'isolated';
   readonly host: LinuxHost;
   /** The call's own user, where the supervisor is root. */
@@ -105,6 +105,7 @@ export function planLinuxCall(call: LinuxCall): LinuxPlan {
       cgroup === null
         ? watchLimits(tree, isIsolated ? withSandbox(limits) : limits, onBreach, onBlind, before)
         : watchCgroup(cgroup, limits, onBreach, onBlind, before),
+    ownProcesses: isIsolated ? 1 + SANDBOX_PROCESSES : 1,
     usage: async (tree) => (cgroup === null ? usageOf(tree) : cgroup.readUsage()),
   };
 }
@@ -348,12 +349,14 @@ function landlockRules(
 
 function resourceLimits({ job, host, uid, cgroup }: LinuxCall): LaunchResourceLimits {
   const { openFilesMax, fileSizeBytes, cpuMs, processesMax }: Limits = job.confinement.limits;
+  const { reuse } = job.confinement.isolation;
   const { ownLimits } = host;
   const countsUser = uid !== null && cgroup === null && Number.isFinite(processesMax);
   return {
     nofile: Math.min(openFilesMax, ownLimits.openFiles),
     fsizeBytes: Math.min(fileSizeBytes, ownLimits.fileSizeBytes),
-    cpuSeconds: Math.min(Math.ceil(cpuMs / 1000) + 1, ownLimits.cpuSeconds),
+    // The kernel counts over the life of a process, and a reused worker serves several calls.
+    cpuSeconds: Math.min(Math.ceil((cpuMs * reuse) / 1000) + 1, ownLimits.cpuSeconds),
     ...(countsUser ? { nproc: processesMax + OWN_THREADS } : {}),
     core: ownLimits.coreBytes === 0 ? 0 : 1,
   };

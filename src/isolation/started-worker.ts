@@ -18,7 +18,7 @@ import { killTree, signalGroup } from './kill-tree.ts';
 import type { LaunchPlan } from './launch-plan.ts';
 import { encodeLaunchTable, type LaunchRow } from './launch-table.ts';
 import { decodeLaunchReport } from './launcher-report.ts';
-import { readProcessTable } from './process-table.ts';
+import { isProcessAlive, readProcessTable } from './process-table.ts';
 import { ProcessTree } from './process-tree.ts';
 import { WorkerChannel, type WorkerListener } from './worker-channel.ts';
 
@@ -111,6 +111,11 @@ export class StartedWorker {
     return this.#isReady && this.#fault === null && this.#ended === null && this.#isIdle;
   }
 
+  /** Looks at the process itself: its death may not have been told yet. */
+  isAlive(): boolean {
+    return isProcessAlive(this.pid);
+  }
+
   get #isIdle(): boolean {
     return this.channel?.isIdle ?? false;
   }
@@ -196,10 +201,9 @@ export class StartedWorker {
 
   #notice(fault: string, tell: (attendant: WorkerAttendant) => void): void {
     this.#settleReady(false);
-    if (this.#attendant !== null) return tell(this.#attendant);
-    if (this.#fault !== null) return;
-    this.#fault = fault;
-    this.#onFault();
+    this.#fault ??= fault;
+    if (this.#attendant === null) this.#onFault();
+    else tell(this.#attendant);
   }
 
   #onOutput(name: 'stdout' | 'stderr', chunk: Buffer): void {

@@ -124,6 +124,8 @@ export class WorkerChannel {
     if (message.callId !== call.callId) return this.#violation('a message for another call');
     if (message.type === 'log' || message.type === 'progress') return this.#notice(call, message);
     this.#state = 'answered';
+    // What waits for another call holds nothing of the last one.
+    this.#call = null;
     if (message.type === 'failed') call.listener.failed(message.code, message.message);
     // parseWorkerMessage accepted only I-JSON, so what it calls unknown is Json.
     else call.listener.result(message.value as Json | undefined, length);
