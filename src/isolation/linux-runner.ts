@@ -1,5 +1,5 @@
 import { chown } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Confinement } from '../call.ts';
 import { isReadableByOthers } from './access-by-others.ts';
@@ -13,12 +13,14 @@ import {
   startEgressProxy,
 } from './egress-proxy.ts';
 import type { ExplanationSection } from './explanation.ts';
+import { ViewCache } from './filesystem-view-cache.ts';
 import type { Holdings } from './holdings.ts';
 import type { Shortfall } from './host-support-error.ts';
 import { killUser } from './kill-user.ts';
 import type { LinuxHost } from './linux-host.ts';
 import { explainLinuxCall, planLinuxCall, sandboxChoice } from './linux-plan.ts';
 import type { Job, Runner, RunReport, WorkerSpec } from './runner.ts';
+import { FilterCache } from './seccomp-cache.ts';
 import type { ResolvedTarget } from './tool-target.ts';
 import type { WorkerPool } from './worker-pool.ts';
 import { entryPath, nodePath } from './worker-program.ts';
@@ -56,6 +58,8 @@ export class LinuxRunner implements Runner {
   readonly #protectedPaths: readonly string[];
   readonly #resolution: Resolution;
   readonly #mountPoints: MountPoints = new MountPoints();
+  readonly #views: ViewCache = new ViewCache();
+  readonly #filters: FilterCache = new FilterCache();
   readonly #seats: WorkerSeats;
 
   /**
@@ -113,6 +117,8 @@ export class LinuxRunner implements Runner {
       egress: null,
       scratch: join(tmpdir(), 'enforcecore-scratch'),
       protectedPaths: this.#protectedPaths,
+      views: this.#views,
+      filters: this.#filters,
       inherited: process.env,
     });
   }
@@ -136,13 +142,17 @@ export class LinuxRunner implements Runner {
       tier: this.tier,
       host: this.#host,
       protectedPaths: this.#protectedPaths,
+      views: this.#views,
+      filters: this.#filters,
       inherited: process.env,
     });
     holdings.add(this.#mountPoints.hold(plan.masks));
+    const addresses = ownAddresses(spec);
     const contain = (): Promise<void> => this.#contain(uid, cgroup);
     return {
       plan: { ...plan, contain, isContained: cgroup !== null },
       attend,
+      isCurrent: () => plan.isCurrent() && addresses === ownAddresses(spec),
       mayWait: plan.masks.every(({ exists }) => exists),
       // What one call left connected would be the next one's.
       mayServeAgain: egress === null,
@@ -154,7 +164,7 @@ export class LinuxRunner implements Runner {
     const uid = identities?.take() ?? null;
     if (uid !== null) holdings.add(() => identities?.release(uid));
     const cgroup = cgroups.works ? await createCallCgroup(cgroups, spec.confinement.limits) : null;
-    if (cgroup !== null) holdings.add(() => cgroup.remove());
+    if (cgroup !== null) holdings.addLate(() => cgroup.remove());
     const ear = new EgressEar();
     const egress = await startEgress(spec, scratch, {
       ...this.#resolution,
@@ -205,6 +215,12 @@ async function startEgress(
   const rules = confinement.network;
   if (typeof rules !== 'object') return null;
   return startEgressProxy({ ...options, rules, socketPath: join(scratch, 'egress.sock') });
+}
+
+/** The proxy of a worker never connects to addresses that were this host's when it was started. */
+function ownAddresses({ confinement }: WorkerSpec): string {
+  if (typeof confinement.network !== 'object') return '';
+  return JSON.stringify(Object.values(networkInterfaces()));
 }
 
 /** What the user of a call must be able to read before the tool's first line. */

@@ -138,6 +138,18 @@ export class WorkerPool<W extends PooledWorker> {
     return this.#closing;
   }
 
+  /** Work that nobody waits for but `close`, which tells if it failed. */
+  adopt(work: Promise<unknown>): void {
+    const noted = work.then(
+      () => {},
+      (cause: unknown) => {
+        this.#failures.push(cause);
+      },
+    );
+    this.#leaving.add(noted);
+    void noted.then(() => this.#leaving.delete(noted));
+  }
+
   /** Ends what was not used for too long, and forgets keys that are not asked for. */
   sweep(): void {
     const oldest = this.#clock() - this.#bounds.idleMs;
@@ -246,7 +258,7 @@ export class WorkerPool<W extends PooledWorker> {
       }
       this.#startNext();
     });
-    this.#await(started);
+    this.adopt(started);
   }
 
   /** Whether one more worker fits, after workers of keys that were used longer ago were ended. */
@@ -279,19 +291,7 @@ export class WorkerPool<W extends PooledWorker> {
   }
 
   #discard(worker: W): void {
-    this.#await(worker.end());
-  }
-
-  /** Failures are told at the end, by `close`. */
-  #await(work: Promise<unknown>): void {
-    const noted = work.then(
-      () => {},
-      (cause: unknown) => {
-        this.#failures.push(cause);
-      },
-    );
-    this.#leaving.add(noted);
-    void noted.then(() => this.#leaving.delete(noted));
+    this.adopt(worker.end());
   }
 
   async #shutDown(): Promise<void> {

@@ -48,11 +48,14 @@ export interface SeatMaker {
   readonly layers: readonly string[];
   /** Process groups that must die with this process. */
   readonly live: Set<number>;
+  /** Takes on what may be done after a call has ended; null: the call waits for it. */
+  readonly afterwards: ((work: Promise<unknown>) => void) | null;
 }
 
 interface Place {
   readonly scratch: string;
   readonly holdings: Holdings;
+  readonly afterwards: SeatMaker['afterwards'];
 }
 
 /** One worker and its place. Whoever opened it ends it, or has it perform its last call. */
@@ -100,13 +103,13 @@ export class WorkerSeat {
   }
 
   static async #open(
-    { furnish, layers }: SeatMaker,
+    { furnish, layers, afterwards }: SeatMaker,
     spec: WorkerSpec,
     start: (plan: LaunchPlan) => Promise<StartedWorker | RunReport>,
   ): Promise<WorkerSeat | RunReport> {
     const made = await openScratch();
     if ('end' in made) return emptyReport(made.end, { layers });
-    const place = { ...made, holdings: new Holdings() };
+    const place = { ...made, afterwards, holdings: new Holdings() };
     let report: RunReport;
     try {
       const furnishing = await furnish(spec, place.scratch, place.holdings);
@@ -214,13 +217,16 @@ export class WorkerSeat {
   }
 }
 
-/** Releases what a place holds, then removes its folder, whatever of it fails. */
-async function takeApart({ scratch, holdings }: Place): Promise<RunEnd | null> {
+/** Releases what a place holds and removes its folder, whatever of it fails. */
+async function takeApart({ scratch, holdings, afterwards }: Place): Promise<RunEnd | null> {
   let left: RunEnd | null = null;
   try {
     await holdings.release();
   } finally {
     left = await takeScratchAway(scratch);
+    const work = holdings.releaseLate();
+    if (afterwards === null) await work;
+    else afterwards(work);
   }
   return left;
 }

@@ -25,7 +25,8 @@ export class WorkerSeats {
   constructor({ tier, layers, furnish, pool }: SeatOptions) {
     this.#tier = tier;
     this.#pool = pool;
-    this.#maker = { furnish, layers, live: this.#live };
+    const afterwards = pool === null ? null : (work: Promise<unknown>) => pool.adopt(work);
+    this.#maker = { furnish, layers, live: this.#live, afterwards };
   }
 
   /** See {@link Runner.run}. */
