@@ -64,6 +64,7 @@ export async function run(
     ...(options.policy === undefined ? {} : { policy: resolve(terminal.cwd, options.policy) }),
     settings,
     logger: loggerFor(settings),
+    pool: false,
   });
   if (options.session === undefined && (enforcer.policy.document.sequence_rules ?? []).length > 0) {
     warn('the policy has `sequence_rules` and no --session is given: such calls share one session');

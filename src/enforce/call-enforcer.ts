@@ -120,7 +120,8 @@ export class CallEnforcer implements Enforcer {
       target,
       args,
       tool: tool ?? defaultToolName(checkTarget(target)),
-      ...this.#tiers,
+      runners: this.#tiers.runners,
+      shortfalls: this.#tiers.shortfalls,
       limits,
       ...(onLog === undefined ? {} : { onLog }),
       ...(onProgress === undefined ? {} : { onProgress }),
@@ -182,6 +183,8 @@ export class CallEnforcer implements Enforcer {
     if (turn < this.#reloads.done) return;
     this.#compiled = compilePolicy(policy, { rules: this.#rules });
     this.#reloads.done = turn;
+    // None of them would be used again where the policy has changed; none waits for its idle time.
+    await this.#tiers.pool?.clear();
   }
 
   async close({ graceMs = 5000 }: { readonly graceMs?: number } = {}): Promise<void> {
