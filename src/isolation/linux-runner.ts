@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Confinement } from '../call.ts';
 import { isEnforceError } from '../errors.ts';
-import { isReadableByOthers } from './access-by-others.ts';
+import { isReachableByOthers, isReadableByOthers } from './access-by-others.ts';
 import { MountPoints } from './bubblewrap-mount-points.ts';
 import { createCallCgroup } from './cgroup.ts';
 import type { CallCgroup } from './cgroup-call.ts';
@@ -19,12 +19,13 @@ import type { Shortfall } from './host-support-error.ts';
 import { signalGroup } from './kill-tree.ts';
 import { killUser } from './kill-user.ts';
 import type { LinuxHost } from './linux-host.ts';
-import { explainLinuxCall, planLinuxCall, sandboxChoice } from './linux-plan.ts';
+import { explainLinuxCall, type LinuxCall, planLinuxCall, sandboxChoice } from './linux-plan.ts';
 import { runInScratch } from './run-in-scratch.ts';
 import { emptyReport, type Job, type RunEnd, type Runner, type RunReport } from './runner.ts';
 import { superviseProcess } from './supervisor.ts';
 import type { ResolvedTarget } from './tool-target.ts';
 import { entryPath, nodePath } from './worker-program.ts';
+import { openOwners, writePathOwners } from './write-path-owners.ts';
 
 const ENFORCES = [
   'environment',
@@ -84,7 +85,6 @@ export class LinuxRunner implements Runner {
   unsuited(target: ResolvedTarget, confinement: Confinement): Shortfall | null {
     const { network, filesystem } = confinement;
     if (typeof network === 'object' && this.tier === 'hardened') return NO_DOMAINS;
-    if (this.#host.identities !== null && filesystem.write.length > 0) return NO_WRITE_AS_ROOT;
     const isQuotaAsked = confinement.explicit.has('resource_limits.max_disk_mb');
     if (isQuotaAsked && filesystem.write.length > 0) return NO_QUOTA;
     if (this.tier === 'isolated') return null;
@@ -94,6 +94,10 @@ export class LinuxRunner implements Runner {
       ? undefined
       : codeOf(target).find((path) => !isReadableByOthers(path));
     if (closed !== undefined) return notReadable(closed);
+    const far = isSameUser
+      ? undefined
+      : filesystem.write.find((path) => !isReachableByOthers(path));
+    if (far !== undefined) return notReachable(far);
     if (profile === 'compat' && isSameUser) return NO_COMPAT;
     const isContained = !isSameUser || this.#host.cgroups.works || exec === 'none';
     return isContained ? null : NOT_CONTAINED;
@@ -104,6 +108,8 @@ export class LinuxRunner implements Runner {
     if (uid !== null) this.#host.identities?.release(uid);
     return explainLinuxCall({
       job,
+      owners: uid === null ? [] : writePathOwners(job.confinement.filesystem.write),
+      mappings: [],
       tier: this.tier,
       host: this.#host,
       uid,
@@ -122,11 +128,10 @@ export class LinuxRunner implements Runner {
   async #runIn(scratch: string, job: Job): Promise<RunReport> {
     const holdings = new Holdings();
     try {
-      const { uid, cgroup, egress } = await this.#acquire(job, scratch, holdings);
+      const acquired = await this.#acquire(job, scratch, holdings);
+      const { uid, cgroup } = acquired;
       const plan = planLinuxCall({
-        uid,
-        cgroup,
-        egress,
+        ...acquired,
         job,
         scratch,
         tier: this.tier,
@@ -157,11 +162,14 @@ export class LinuxRunner implements Runner {
     if (uid !== null) holdings.add(() => identities?.release(uid));
     const cgroup = cgroups.works ? await createCallCgroup(cgroups, job.confinement.limits) : null;
     if (cgroup !== null) holdings.add(() => cgroup.remove());
+    const owners = uid === null ? [] : writePathOwners(job.confinement.filesystem.write);
+    const open = await openOwners(this.#host.launcher, owners, uid ?? 0);
+    holdings.add(open.close);
     const egress = await startEgress(job, scratch, this.#resolution);
     if (egress !== null) holdings.add(() => egress.close());
     // At `isolated` the folder stays the supervisor's: it holds the socket, and a tmpfs lies over it.
     if (uid !== null && this.tier === 'hardened') await chown(scratch, uid, uid);
-    return { uid, cgroup, egress };
+    return { uid, cgroup, egress, owners, mappings: open.descriptors };
   }
 
   /** Whatever the kill of the tree missed. A pid namespace has died as a whole by then. */
@@ -172,9 +180,7 @@ export class LinuxRunner implements Runner {
   }
 }
 
-interface Acquired {
-  readonly uid: number | null;
-  readonly cgroup: CallCgroup | null;
+interface Acquired extends Pick<LinuxCall, 'uid' | 'cgroup' | 'owners' | 'mappings'> {
   readonly egress: EgressProxy | null;
 }
 
@@ -226,6 +232,13 @@ function notReadable(path: string): Shortfall {
   };
 }
 
+function notReachable(path: string): Shortfall {
+  return {
+    cause: `a root supervisor runs each tool as a user of its own, which may not enter the folders above \`${path}\``,
+    remedy: 'install bubblewrap, or let others enter these folders (`chmod o+x`)',
+  };
+}
+
 function layersAlwaysThere(tier: 'hardened' | 'isolated', host: LinuxHost): readonly string[] {
   return [
     ...['own-process', 'scrubbed-environment', 'wall-clock', 'output-cap'],
@@ -239,10 +252,6 @@ function layersAlwaysThere(tier: 'hardened' | 'isolated', host: LinuxHost): read
 const NO_DOMAINS: Shortfall = {
   cause: 'connections to named domains only need a network namespace',
   remedy: 'install bubblewrap, or write `network: unrestricted`',
-};
-const NO_WRITE_AS_ROOT: Shortfall = {
-  cause: 'a root supervisor runs each tool as a user of its own, which may not write there',
-  remedy: 'run the supervisor as the owner of the write paths',
 };
 const NO_QUOTA: Shortfall = {
   cause: '`max_disk_mb` bounds the scratch folder, not the write paths of the policy',
