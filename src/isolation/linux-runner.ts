@@ -20,6 +20,7 @@ import { signalGroup } from './kill-tree.ts';
 import { killUser } from './kill-user.ts';
 import type { LinuxHost } from './linux-host.ts';
 import { explainLinuxCall, type LinuxCall, planLinuxCall, sandboxChoice } from './linux-plan.ts';
+import { PinnedPaths } from './pinned-paths.ts';
 import { runInScratch } from './run-in-scratch.ts';
 import { emptyReport, type Job, type RunEnd, type Runner, type RunReport } from './runner.ts';
 import { superviseProcess } from './supervisor.ts';
@@ -58,6 +59,7 @@ export class LinuxRunner implements Runner {
   readonly #protectedPaths: readonly string[];
   readonly #resolution: Resolution;
   readonly #mountPoints: MountPoints = new MountPoints();
+  readonly #pinnedPaths: PinnedPaths = new PinnedPaths();
   readonly #live = new Set<number>();
   readonly #unguard: () => void = guardGroups(this.#live);
 
@@ -128,6 +130,7 @@ export class LinuxRunner implements Runner {
   async #runIn(scratch: string, job: Job): Promise<RunReport> {
     const holdings = new Holdings();
     try {
+      this.#pinnedPaths.check(job.confinement.filesystem);
       const acquired = await this.#acquire(job, scratch, holdings);
       const { uid, cgroup } = acquired;
       const plan = planLinuxCall({

@@ -270,17 +270,22 @@ describe.each(TIERS)('$tier, under a root supervisor', ({ tier, skip }) => {
     expect(end).toMatchObject({ status: 'ok' });
   });
 
-  test.skipIf(skip)('a folder that becomes a link when the call starts refuses it', async () => {
-    const victim = make('victim', OWNER);
-    const swapped = await job(`fs.writeFileSync(a.out + '/planted', 'x')`, [out]);
-    const running = runner.run(swapped);
-    // The path is resolved in the first turn of the call; the launcher opens it in a later one.
-    renameSync(out, join(folder, 'away'));
-    symlinkSync(victim, out);
-    const { end } = await running;
-    expect(end).toMatchObject({ status: 'isolation-unavailable' });
-    expect(readdirSync(victim)).toEqual([]);
-  });
+  test.skipIf(skip)(
+    'a folder that became a link between two calls refuses the second',
+    async () => {
+      const victim = make('victim', OWNER);
+      const swapped = await job(`fs.writeFileSync(a.out + '/planted', 'x')`, [out]);
+      expect((await runner.run(swapped)).end).toMatchObject({ status: 'ok' });
+      renameSync(out, join(folder, 'away'));
+      symlinkSync(victim, out);
+      const { end } = await runner.run(swapped);
+      expect(end).toMatchObject({
+        status: 'isolation-unavailable',
+        message: expect.stringContaining(`leads to \`${victim}\` now`),
+      });
+      expect(readdirSync(victim)).toEqual([]);
+    },
+  );
 
   test.skipIf(skip)('a hard link of a file elsewhere is only what its owner made it', async () => {
     const target = put(join(folder, 'target'), 'old', OTHER, 0o644);
