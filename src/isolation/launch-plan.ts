@@ -47,4 +47,6 @@ export interface LauncherPlan {
   readonly descriptor: number | null;
   /** Texts the child reads from descriptors 7, 8 … */
   readonly texts: readonly string[];
+  /** Descriptors of ours for the child, from the first number on that is free behind these. */
+  readonly descriptors: readonly number[];
 }

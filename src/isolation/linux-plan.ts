@@ -26,6 +26,7 @@ import type { FilterCache } from './seccomp-cache.ts';
 import { denyRules, type SeccompSituation } from './seccomp-rules.ts';
 import type { ResolvedTarget } from './tool-target.ts';
 import { entryPath, nodePath, programOf, type WorkerProgram } from './worker-program.ts';
+import type { OwnedPaths } from './write-path-owners.ts';
 
 /** What one call at `hardened` or `isolated` was given to run with. */
 export interface LinuxCall {
@@ -35,6 +36,10 @@ export interface LinuxCall {
   /** The call's own user, where the supervisor is root. */
   readonly uid: number | null;
   readonly cgroup: CallCgroup | null;
+  /** Whose the write paths are, where the call has a user of its own. */
+  readonly owners: readonly OwnedPaths[];
+  /** An open mapping for each of the owners; none where nothing is started. */
+  readonly mappings: readonly number[];
   /** On this host at `hardened`; a tmpfs of that name at `isolated`. */
   readonly scratch: string;
   /** The proxy that is the call's only way out, where the policy names domains. */
@@ -107,6 +112,7 @@ export function planLinuxCall(call: LinuxCall): LinuxPlan {
           : [outerRows(parts, sandbox), innerRows(parts)],
       descriptor: isIsolated ? host.launcher.descriptor : null,
       texts: sandbox?.data.map(({ text }) => text) ?? [],
+      descriptors: call.mappings,
     },
     watch: (tree, onBreach, onBlind, before) =>
       cgroup === null
@@ -139,6 +145,7 @@ export function explainLinuxCall(call: LinuxCall): readonly ExplanationSection[]
     { title: `System calls: profile ${choice.profile}, SHA-256 ${profileDigest}`, lines: denied },
     { title: 'May read', lines: view.read },
     { title: 'May write', lines: view.write },
+    { title: 'Files that it makes there belong to', lines: call.owners.flatMap(explainOwner) },
     { title: 'May execute', lines: view.execute },
     { title: 'Notes on files', lines: view.notes },
     ...stages.map((rows, stage) => ({
@@ -146,6 +153,10 @@ export function explainLinuxCall(call: LinuxCall): readonly ExplanationSection[]
       lines: explainLaunchTable(rows).trimEnd().split('\n'),
     })),
   ].filter(({ lines }) => lines.length > 0);
+}
+
+function explainOwner({ owner, paths }: OwnedPaths): readonly string[] {
+  return paths.map((path) => `${path}: uid ${owner.uid}, gid ${owner.gid}`);
 }
 
 /** The profile of a call, after the defaults for its kind of tool. */
@@ -259,6 +270,7 @@ function hardenedRows({ call, view, env, program, filterFor }: Parts, pid: numbe
     env,
     cwd: scratch,
     closeFrom: program.channel === 'frames' ? 4 : 3,
+    owners: call.owners.map(({ paths }) => paths),
   });
 }
 
@@ -302,6 +314,7 @@ function outerRows({ call }: Parts, { argv, binds, data }: BubblewrapLaunch): Ro
     cwd: '/',
     closeFrom: FIRST_TEXT_DESCRIPTOR + data.length,
     paths: binds.map(({ path }) => path),
+    owners: call.owners.map(({ paths }) => paths),
     keepCapabilities: uid !== null,
     tableFollows: true,
   });
@@ -357,7 +370,7 @@ function resourceLimits({ job, host, uid, cgroup }: LinuxCall): LaunchResourceLi
 }
 
 function layersOf(
-  { job, tier, host, uid, cgroup }: LinuxCall,
+  { job, tier, host, uid, cgroup, owners }: LinuxCall,
   { profile, exec }: SandboxChoice,
 ): readonly Layer[] {
   const { network } = job.confinement;
@@ -368,6 +381,7 @@ function layersOf(
     `seccomp-${profile}`,
     ...(exec === 'none' ? ['no-new-process'] : []),
     ...(uid === null ? [] : ['own-user']),
+    ...(owners.length === 0 ? [] : ['mapped-owners']),
     ...(cgroup?.layers ?? ['memory-sampled', 'cpu-sampled', 'processes-sampled']),
     ...(tier === 'isolated' ? ['pid-namespace', 'mount-namespace', 'ipc-namespace'] : []),
     ...(tier === 'isolated' && network !== 'unrestricted' ? ['network-namespace'] : []),

@@ -2,7 +2,7 @@ import { chown } from 'node:fs/promises';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Confinement } from '../call.ts';
-import { isReadableByOthers } from './access-by-others.ts';
+import { isReachableByOthers, isReadableByOthers } from './access-by-others.ts';
 import { MountPoints } from './bubblewrap-mount-points.ts';
 import { createCallCgroup } from './cgroup.ts';
 import type { CallCgroup } from './cgroup-call.ts';
@@ -18,7 +18,8 @@ import type { Holdings } from './holdings.ts';
 import type { Shortfall } from './host-support-error.ts';
 import { killUser } from './kill-user.ts';
 import type { LinuxHost } from './linux-host.ts';
-import { explainLinuxCall, planLinuxCall, sandboxChoice } from './linux-plan.ts';
+import { explainLinuxCall, type LinuxCall, planLinuxCall, sandboxChoice } from './linux-plan.ts';
+import { PinnedPaths } from './pinned-paths.ts';
 import type { Job, Runner, RunReport, WorkerSpec } from './runner.ts';
 import { FilterCache } from './seccomp-cache.ts';
 import type { ResolvedTarget } from './tool-target.ts';
@@ -26,6 +27,7 @@ import type { WorkerPool } from './worker-pool.ts';
 import { entryPath, nodePath } from './worker-program.ts';
 import type { Furnish, Furnishing, WorkerSeat } from './worker-seat.ts';
 import { WorkerSeats } from './worker-seats.ts';
+import { openOwners, writePathOwners } from './write-path-owners.ts';
 
 const ENFORCES = [
   'environment',
@@ -58,6 +60,7 @@ export class LinuxRunner implements Runner {
   readonly #protectedPaths: readonly string[];
   readonly #resolution: Resolution;
   readonly #mountPoints: MountPoints = new MountPoints();
+  readonly #pinnedPaths: PinnedPaths = new PinnedPaths();
   readonly #views: ViewCache = new ViewCache();
   readonly #filters: FilterCache = new FilterCache();
   readonly #seats: WorkerSeats;
@@ -90,7 +93,6 @@ export class LinuxRunner implements Runner {
   unsuited(target: ResolvedTarget, confinement: Confinement): Shortfall | null {
     const { network, filesystem } = confinement;
     if (typeof network === 'object' && this.tier === 'hardened') return NO_DOMAINS;
-    if (this.#host.identities !== null && filesystem.write.length > 0) return NO_WRITE_AS_ROOT;
     const isQuotaAsked = confinement.explicit.has('resource_limits.max_disk_mb');
     if (isQuotaAsked && filesystem.write.length > 0) return NO_QUOTA;
     if (this.tier === 'isolated') return null;
@@ -100,6 +102,10 @@ export class LinuxRunner implements Runner {
       ? undefined
       : codeOf(target).find((path) => !isReadableByOthers(path));
     if (closed !== undefined) return notReadable(closed);
+    const far = isSameUser
+      ? undefined
+      : filesystem.write.find((path) => !isReachableByOthers(path));
+    if (far !== undefined) return notReachable(far);
     if (profile === 'compat' && isSameUser) return NO_COMPAT;
     const isContained = !isSameUser || this.#host.cgroups.works || exec === 'none';
     return isContained ? null : NOT_CONTAINED;
@@ -110,6 +116,8 @@ export class LinuxRunner implements Runner {
     if (uid !== null) this.#host.identities?.release(uid);
     return explainLinuxCall({
       job,
+      owners: uid === null ? [] : writePathOwners(job.confinement.filesystem.write),
+      mappings: [],
       tier: this.tier,
       host: this.#host,
       uid,
@@ -132,11 +140,12 @@ export class LinuxRunner implements Runner {
   }
 
   async #furnish(spec: WorkerSpec, scratch: string, holdings: Holdings): Promise<Furnishing> {
-    const { uid, cgroup, egress, attend } = await this.#acquire(spec, scratch, holdings);
+    const { filesystem } = spec.confinement;
+    this.#pinnedPaths.check(filesystem);
+    const { attend, ...acquired } = await this.#acquire(spec, scratch, holdings);
+    const { uid, cgroup, egress } = acquired;
     const plan = planLinuxCall({
-      uid,
-      cgroup,
-      egress,
+      ...acquired,
       job: spec,
       scratch,
       tier: this.tier,
@@ -152,7 +161,10 @@ export class LinuxRunner implements Runner {
     return {
       plan: { ...plan, contain, isContained: cgroup !== null },
       attend,
-      isCurrent: () => plan.isCurrent() && addresses === ownAddresses(spec),
+      isCurrent: () =>
+        plan.isCurrent() &&
+        addresses === ownAddresses(spec) &&
+        this.#pinnedPaths.swappedIn(filesystem) === null,
       mayWait: plan.masks.every(({ exists }) => exists),
       // What one call left connected would be the next one's.
       mayServeAgain: egress === null,
@@ -165,6 +177,9 @@ export class LinuxRunner implements Runner {
     if (uid !== null) holdings.add(() => identities?.release(uid));
     const cgroup = cgroups.works ? await createCallCgroup(cgroups, spec.confinement.limits) : null;
     if (cgroup !== null) holdings.addLate(() => cgroup.remove());
+    const owners = uid === null ? [] : writePathOwners(spec.confinement.filesystem.write);
+    const open = await openOwners(this.#host.launcher, owners, uid ?? 0);
+    holdings.add(open.close);
     const ear = new EgressEar();
     const egress = await startEgress(spec, scratch, {
       ...this.#resolution,
@@ -173,7 +188,7 @@ export class LinuxRunner implements Runner {
     if (egress !== null) holdings.add(() => egress.close());
     // At `isolated` the folder stays the supervisor's: it holds the socket, and a tmpfs lies over it.
     if (uid !== null && this.tier === 'hardened') await chown(scratch, uid, uid);
-    return { uid, cgroup, egress, attend: ear.attend };
+    return { uid, cgroup, egress, owners, mappings: open.descriptors, attend: ear.attend };
   }
 
   /** Whatever the kill of the tree missed. A pid namespace has died as a whole by then. */
@@ -184,9 +199,7 @@ export class LinuxRunner implements Runner {
   }
 }
 
-interface Acquired {
-  readonly uid: number | null;
-  readonly cgroup: CallCgroup | null;
+interface Acquired extends Pick<LinuxCall, 'uid' | 'cgroup' | 'owners' | 'mappings'> {
   readonly egress: EgressProxy | null;
   readonly attend: (job: Pick<Job, 'onEgress'>) => void;
 }
@@ -237,6 +250,13 @@ function notReadable(path: string): Shortfall {
   };
 }
 
+function notReachable(path: string): Shortfall {
+  return {
+    cause: `a root supervisor runs each tool as a user of its own, which may not enter the folders above \`${path}\``,
+    remedy: 'install bubblewrap, or let others enter these folders (`chmod o+x`)',
+  };
+}
+
 function layersAlwaysThere(tier: 'hardened' | 'isolated', host: LinuxHost): readonly string[] {
   return [
     ...['own-process', 'scrubbed-environment', 'wall-clock', 'output-cap'],
@@ -250,10 +270,6 @@ function layersAlwaysThere(tier: 'hardened' | 'isolated', host: LinuxHost): read
 const NO_DOMAINS: Shortfall = {
   cause: 'connections to named domains only need a network namespace',
   remedy: 'install bubblewrap, or write `network: unrestricted`',
-};
-const NO_WRITE_AS_ROOT: Shortfall = {
-  cause: 'a root supervisor runs each tool as a user of its own, which may not write there',
-  remedy: 'run the supervisor as the owner of the write paths',
 };
 const NO_QUOTA: Shortfall = {
   cause: '`max_disk_mb` bounds the scratch folder, not the write paths of the policy',
