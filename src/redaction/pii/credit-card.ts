@@ -37,6 +37,15 @@ const ISSUERS: readonly (readonly [first: number, last: number, lengths: readonl
   [6761, 6763, [12, 13, 14, 15, 16, 17, 18, 19]],
   [2200, 2204, [16, 17, 18, 19]], // Mir
   [508, 508, [16]], // RuPay
+  [60, 60, [16]],
+  [82, 82, [16]],
+  [506, 507, [16, 19]], // Verve, Elo
+  [509, 509, [16]],
+  [636, 636, [16]],
+  [5019, 5019, [16]], // Dankort
+  [67, 67, [16, 17, 18, 19]], // Maestro and national debit cards
+  [8600, 8600, [16]], // UzCard
+  [9860, 9860, [16]], // Humo
   [9792, 9792, [16]], // Troy
 ];
 

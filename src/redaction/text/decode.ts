@@ -7,7 +7,7 @@ const ENCODED =
 const ENCODED_MAX = 10;
 
 /** Where anything encoded can start. */
-const SPECIAL = /[%&\\]|["'`](?=\s?\+)/g;
+const SPECIAL = /[%&\\[({]|["'`](?=\s?\+)/g;
 /** Longest entity that is looked at; zeros may pad numeric ones. */
 const ENTITY_MAX = 40;
 
@@ -81,7 +81,8 @@ interface Decoded {
 }
 
 /**
- * Undoes one layer of encoding: percent, HTML entities, backslash escapes, string concatenation.
+ * Undoes one layer of encoding: percent, HTML entities, backslash escapes, string concatenation,
+ * dots in brackets.
  * Twice encoded text needs two calls.
  *
  * @param source - the view that `text` belongs to, or null for the text itself
@@ -115,6 +116,10 @@ export function isEncodedAt(text: string, at: number, code: number): boolean {
     case 38:
     case 92:
       return ENCODED.test(text.slice(at, at + ENCODED_MAX));
+    case 40:
+    case 91:
+    case 123:
+      return defangedAt(text, at) !== null;
     case 43:
       return /["'`]\s?\+\s?["'`]/.test(text.slice(Math.max(0, at - 2), at + 3));
     default:
@@ -134,6 +139,10 @@ function decodeAt(text: string, at: number): Decoded | null {
     case 39:
     case 96:
       return concatenationAt(text, at);
+    case 40:
+    case 91:
+    case 123:
+      return defangedAt(text, at);
     default:
       return null;
   }
@@ -196,6 +205,14 @@ function escapeAt(text: string, at: number): Decoded | null {
 function concatenationAt(text: string, at: number): Decoded | null {
   const joint = /^["'`]\s?\+\s?["'`]/.exec(text.slice(at, at + 5));
   return joint === null ? null : { text: '', length: joint[0].length };
+}
+
+/** `203[.]0[.]113[.]5`, `ann[@]example(.)com`: addresses that nobody shall click. */
+function defangedAt(text: string, at: number): Decoded | null {
+  const sign = text[at + 1] as string;
+  const closing = text[at + 2];
+  const isClosed = closing === ']' || closing === ')' || closing === '}';
+  return isClosed && '.@:'.includes(sign) ? { text: sign, length: 3 } : null;
 }
 
 /** Surrogate halves are kept as they are: `\ud83d\ude00` makes a whole of two. */

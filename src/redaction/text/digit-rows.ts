@@ -119,19 +119,24 @@ function groupEnd(text: string, from: number, to: number): number {
   return at;
 }
 
+/** Most characters between the groups of one number: ` - `. */
+const UNIFORM_MAX = 3;
+
 /**
- * The one separator that stands between all groups `from`–`to` of a row: a single character or a
- * line break; `undefined` when they differ or are longer.
+ * The one separator that stands between all groups `from`–`to` of a row, of one to three
+ * characters; `undefined` when they differ or are longer.
  */
 export function uniformGap(row: DigitRow, from: number, to: number): string | undefined {
   const { text, starts, ends } = row;
   const first = ends[from] as number;
   const length = (starts[from + 1] as number) - first;
-  if (length !== 1 && !(length === 2 && text.startsWith('\r\n', first))) return undefined;
+  if (length > UNIFORM_MAX) return undefined;
   for (let at = from + 1; at < to; at += 1) {
     const next = ends[at] as number;
-    const isSame = text.charCodeAt(next) === text.charCodeAt(first);
-    if (!isSame || (starts[at + 1] as number) - next !== length) return undefined;
+    if ((starts[at + 1] as number) - next !== length) return undefined;
+    for (let index = 0; index < length; index += 1) {
+      if (text.charCodeAt(next + index) !== text.charCodeAt(first + index)) return undefined;
+    }
   }
-  return length === 1 ? text[first] : '\r\n';
+  return text.slice(first, first + length);
 }

@@ -66,7 +66,8 @@ function* windowsOf(text: string): Generator<Window> {
 
 /** Positions of what can be folded or decoded. */
 function* placesOf(text: string): Generator<number> {
-  const candidates = /[%&\\+\u0080-\uffff]/g;
+  // One character each, so that the last index tells where it stands.
+  const candidates = /[%&\\+\u0080-\uffff]|[[({](?=[.@:])/g;
   while (candidates.test(text)) {
     const at = candidates.lastIndex - 1;
     const code = text.charCodeAt(at);

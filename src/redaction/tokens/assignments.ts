@@ -3,7 +3,7 @@ import type { Detector, Finding, Source } from '../finding.ts';
 import { isWordCharacter } from '../text/words.ts';
 import { type CredentialKind, credentialKindOf } from './credential-name.ts';
 import type { Landmark } from './landmarks.ts';
-import { isPlaceholder, looksLikePassword, looksRandom } from './secret-value.ts';
+import { isCounted, isPlaceholder, looksLikePassword, looksRandom } from './secret-value.ts';
 
 /** Longest name and value that are looked at. */
 const NAME_MAX = 48;
@@ -188,6 +188,6 @@ function categoryOf({ name, value, isQuoted }: Assignment): SecretCategory | nul
 }
 
 function isKeyValue(value: string, kind: CredentialKind): boolean {
-  if (kind === null || /\s/.test(value)) return false;
+  if (kind === null || /\s/.test(value) || isCounted(value)) return false;
   return value.length >= (kind === 'key' ? 24 : 10) && looksRandom(value);
 }

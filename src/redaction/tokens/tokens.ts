@@ -106,8 +106,9 @@ function runsOn(text: string, end: number): boolean {
 function isWithinWord(text: string, start: number, prefix: string): boolean {
   const before = text.charCodeAt(start - 1);
   if (!goesOnFrom(text, start)) return false;
-  const hasSign = /[^A-Za-z\d]/.test(prefix.slice(0, -1));
-  if (hasSign || (prefix.endsWith('_') && prefix.length >= 4)) return false;
+  // `task_test_…` has no `sk_test_`.
+  const hasSign = /[^A-Za-z\d]/.test(prefix.slice(0, -1)) && !/^[a-z]{1,2}_/.test(prefix);
+  if (hasSign || /^[A-Za-z\d]{3,}_$/.test(prefix)) return false;
   const isSmall = before >= 97 && before <= 122;
   return !(isSmall && prefix.length >= 4 && prefix === prefix.toUpperCase());
 }
