@@ -30,6 +30,7 @@ export interface DryRunResult {
   readonly unjudged: readonly string[];
 }
 
+/** How a dry run sees the calls. */
 export interface DryRunOptions {
   /** What would be sent instead of the arguments. The arguments themselves by default. */
   readonly redact?: (call: ToolCall) => Json;
