@@ -12,6 +12,13 @@ export interface Project {
   remove(): void;
 }
 
+/** How a careful user of the package compiles. */
+export const COMPILER: readonly string[] = [
+  ...['--strict', '--exactOptionalPropertyTypes', '--skipLibCheck', '--ignoreConfig'],
+  ...['--module', 'nodenext', '--target', 'es2022', '--lib', 'es2023,esnext.disposable'],
+  ...['--types', 'node'],
+];
+
 const SCRIPT_MS_MAX = 60_000;
 
 /** The owner removes it. */
