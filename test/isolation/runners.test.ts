@@ -3,6 +3,7 @@ import { openHostTiers } from '../../src/isolation/host-tiers.ts';
 import type { Job, Runner, RunReport } from '../../src/isolation/runner.ts';
 import { makeJob, tool } from '../fixtures/job.ts';
 import { eventually } from '../fixtures/observe.ts';
+import { runPrepared } from '../fixtures/prepared.ts';
 import { requireLayer } from '../fixtures/require-layer.ts';
 
 const cold = await openHostTiers([]);
@@ -28,19 +29,8 @@ describe.each(SUITES)('%s runner, %s workers', async (tier, start) => {
   const runner: Runner = found;
   afterAll(() => runner.close());
 
-  /** Runs a job on a worker that was prepared for such jobs, where there is a pool. */
-  async function runJob(job: Job): Promise<RunReport> {
-    const { pool } = host;
-    if (pool === null || job.target.kind !== 'module' || job.stop.aborted) return runner.run(job);
-    await pool.clear();
-    // Enough for the pool to know the kind of call; nothing of the tool is run.
-    const stop = AbortSignal.abort({ status: 'killed', message: 'primed' });
-    await runner.run({ ...job, stop });
-    await eventually(() => pool.readyCount === 1);
-    const running = runner.run(job);
-    expect(pool.readyCount).toBe(0);
-    return running;
-  }
+  const runJob = (job: Job): Promise<RunReport> =>
+    host.pool === null ? runner.run(job) : runPrepared(runner, host.pool, job);
 
   const run = async (...call: Parameters<typeof makeJob>) => runJob(await makeJob(...call));
 
