@@ -85,13 +85,14 @@ function endOfInternational(row: DigitRow, from: number, limit: number, skip: nu
   return ends.find((to) => isPossible(digitsOf(row, from, to).slice(skip))) ?? longest;
 }
 
-/** `0049 711 …`: the same digits may start an order number, so the whole must be possible. */
+/** `0049 711 …`: the same digits may start an order number, so a long one must be possible. */
 function endOfDialled(source: Source, row: DigitRow, from: number, limit: number): number {
   const to = endOfInternational(row, from, limit, 2);
-  if (to === from || !isPossible(digitsOf(row, from, to).slice(2))) return from;
-  const isOne = to === from + 1;
-  const start = row.starts[from] as number;
-  return isOne && OTHER_NUMBER_WORDS.test(wordsBefore(source, start)) ? from : to;
+  if (to === from) return from;
+  const digits = digitsOf(row, from, to).slice(2);
+  if (digits.length > DIGITS_USUAL && !isPossible(digits)) return from;
+  const words = wordsBefore(source, row.starts[from] as number);
+  return OTHER_NUMBER_WORDS.test(words) ? from : to;
 }
 
 function isPossible(digits: string): boolean {
