@@ -16,10 +16,14 @@ import { EXIT, exitCodeOf } from './exit-code.ts';
 import { parseDuration, parseSize } from './quantity.ts';
 import { oneLine, printable, type Terminal } from './terminal.ts';
 
-interface RunFlags extends ArgumentOptions {
+/** Options of the command. */
+export interface RunFlags extends ArgumentOptions {
   readonly policy?: string;
   readonly export?: string;
   readonly name?: string;
+  readonly agent?: string;
+  readonly session?: string;
+  readonly tenant?: string;
   readonly timeout?: string;
   readonly memory?: string;
   readonly isolation?: string;
@@ -84,12 +88,29 @@ function targetOf(
     return { command: [program, ...words] };
   }
   if (tool === undefined) throw usage('give the path of a tool, or a command after `--`');
+  if (/\.[cm]?ts$/.test(tool) && !stripsTypes()) {
+    throw usage(
+      `\`${tool}\` is TypeScript, which Node ${process.version} does not run; compile it, or use Node 22.18 or newer`,
+    );
+  }
   const module = resolve(cwd, tool);
   return options.export === undefined ? module : { module, export: options.export };
 }
 
-function limitsOf({ timeout, memory, isolation, name }: RunFlags): RunOptions {
+/** Workers run on this Node, without its options. */
+function stripsTypes(): boolean {
+  return 'typescript' in process.features && process.features.typescript !== false;
+}
+
+function limitsOf({ timeout, memory, isolation, name, ...flags }: RunFlags): RunOptions {
+  const { agent, session, tenant } = flags;
+  const context = {
+    ...(agent === undefined ? {} : { agent }),
+    ...(session === undefined ? {} : { session }),
+    ...(tenant === undefined ? {} : { tenant }),
+  };
   return {
+    ...(Object.keys(context).length === 0 ? {} : { context }),
     ...(timeout === undefined ? {} : { timeoutMs: parseDuration(timeout) }),
     ...(memory === undefined ? {} : { memoryBytes: parseSize(memory) }),
     // An unknown tier is refused with the list of those there are.

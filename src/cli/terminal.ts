@@ -12,6 +12,10 @@ export interface Terminal {
   readonly err: (text: string) => void;
   readonly isOutTerminal: boolean;
   readonly isErrTerminal: boolean;
+  /** Width of the terminal; Infinity where output goes elsewhere: nothing is broken then. */
+  readonly columns: number;
+  /** False once the reader of `out` has gone away: whoever goes on writes for nobody. */
+  readonly hasReader: () => boolean;
   /** Resolves when all of `out` was taken by its reader; rejects with why it could not be written. */
   readonly flush: () => Promise<void>;
   /** Calls back on SIGINT and SIGTERM. @returns stops calling back */
@@ -21,7 +25,9 @@ export interface Terminal {
 /** The terminal of this process. */
 export function processTerminal(): Terminal {
   let failure: Error | null = null;
+  let hasReader = true;
   process.stdout.on('error', (cause: NodeJS.ErrnoException) => {
+    hasReader = false;
     // EPIPE: whoever read it has enough, as `head` has.
     if (cause.code === 'EPIPE') return;
     failure ??= new Error(`standard output cannot be written (${cause.code})`, { cause });
@@ -36,6 +42,8 @@ export function processTerminal(): Terminal {
     err: (text) => process.stderr.write(text),
     isOutTerminal: process.stdout.isTTY === true,
     isErrTerminal: process.stderr.isTTY === true,
+    columns: process.stdout.columns ?? process.stderr.columns ?? Infinity,
+    hasReader: () => hasReader,
     flush: async () => {
       await new Promise<void>((resolve) => process.stdout.write('', () => resolve()));
       if (failure !== null) throw failure;
