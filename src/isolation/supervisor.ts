@@ -120,6 +120,8 @@ class Supervision {
     // The pipes end before the exit is told. Bounded: the kernel may keep a process from dying.
     await Promise.race([this.#child.exited, delay(EXIT_MS_MAX, undefined, { ref: false })]);
     this.#breachAtEnd = this.#watch.stop();
+    // What was written stays: a result does not excuse it.
+    if (this.#breachAtEnd === 'disk' && this.#end?.status === 'ok') this.#end = null;
     return survivors;
   }
 
