@@ -108,7 +108,7 @@ export class WorkerPool<W extends PooledWorker> {
       worker,
       leave: (back = null) => {
         line.inUse -= 1;
-        if (back !== null) this.#keep(line, back);
+        if (back !== null && !this.#keep(line, back)) this.#discard(back);
         this.#refillAfter(0);
       },
       forbid: () => {
@@ -190,14 +190,13 @@ export class WorkerPool<W extends PooledWorker> {
     return null;
   }
 
-  #keep(line: Line<W>, worker: W): void {
+  /** @returns false when it is not wanted any more, or there is no room for it */
+  #keep(line: Line<W>, worker: W): boolean {
     const isKnown = [...this.#lines.values()].includes(line) && !line.isForbidden;
-    if (!isKnown || this.#closing !== null || !this.#makeRoom(line)) {
-      this.#discard(worker);
-      return;
-    }
+    if (!isKnown || this.#closing !== null || !this.#makeRoom(line)) return false;
     line.ready.push({ worker, since: this.#clock() });
     worker.onFault(() => this.#onFault(line, worker));
+    return true;
   }
 
   #onFault(line: Line<W>, worker: W): void {
@@ -248,15 +247,14 @@ export class WorkerPool<W extends PooledWorker> {
       this.#failures.push(cause);
       return null;
     });
-    const started = prepared.then((worker) => {
+    const started = prepared.then(async (worker) => {
       this.#starting -= 1;
       line.starting -= 1;
       if (worker === null) line.faults += 1;
-      else {
-        this.#memoryGuess = worker.memoryBytes;
-        this.#keep(line, worker);
-      }
+      else this.#memoryGuess = worker.memoryBytes;
+      const isKept = worker !== null && this.#keep(line, worker);
       this.#startNext();
+      if (worker !== null && !isKept) await worker.end();
     });
     this.adopt(started);
   }
