@@ -74,6 +74,7 @@ const MEMORY_GUESS_BYTES = 48 * 2 ** 20;
 export class WorkerPool<W extends PooledWorker> {
   readonly #bounds: PoolBounds;
   readonly #clock: () => number;
+  readonly #onClose: () => void;
   readonly #lines = new Map<string, Line<W>>();
   readonly #leaving = new Set<Promise<unknown>>();
   readonly #failures: unknown[] = [];
@@ -83,10 +84,20 @@ export class WorkerPool<W extends PooledWorker> {
   #starting = 0;
   #closing: Promise<void> | null = null;
 
-  /** @param clock - milliseconds that never go back */
-  constructor(bounds: PoolBounds, clock: () => number = () => performance.now()) {
+  /**
+   * @param options.clock - milliseconds that never go back
+   * @param options.onClose - called once, when it is closed
+   */
+  constructor(
+    bounds: PoolBounds,
+    {
+      clock = () => performance.now(),
+      onClose = () => {},
+    }: { readonly clock?: () => number; readonly onClose?: () => void } = {},
+  ) {
     this.#bounds = bounds;
     this.#clock = clock;
+    this.#onClose = onClose;
     this.#sweeper = setInterval(() => this.sweep(), bounds.idleMs / 2);
     this.#sweeper.unref();
   }
@@ -294,6 +305,7 @@ export class WorkerPool<W extends PooledWorker> {
 
   async #shutDown(): Promise<void> {
     clearInterval(this.#sweeper);
+    this.#onClose();
     if (this.#refill !== null) clearTimeout(this.#refill);
     // What was being started is ended when it is ready, and that has to be waited for, too.
     do await this.clear();

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -339,6 +340,31 @@ describe.each(['isolated', 'hardened', 'process'] as const)('%s: a prepared work
       }
     });
   });
+});
+
+test('a program that forgets to close its enforcer ends all the same, and leaves nothing', () => {
+  const root = mkdtempSync(join(tmpdir(), 'forgetful-'));
+  chmodSync(root, 0o755);
+  const script = `
+    import { readdirSync } from 'node:fs';
+    const { createEnforcer } = await import(${JSON.stringify(`${process.cwd()}/dist/src/index.js`)});
+    const enforcer = await createEnforcer({ audit: false });
+    const { status } = await enforcer.run(${JSON.stringify(tool('add.mjs'))}, { a: 1, b: 2 });
+    const own = () => readdirSync(process.env.TMPDIR).filter((name) => name.startsWith('enforcecore-'));
+    // The worker for a second call that never comes.
+    const until = Date.now() + 20_000;
+    while (own().length === 0 && Date.now() < until) await new Promise((done) => setTimeout(done, 5));
+    await new Promise((done) => setTimeout(done, 500));
+    console.log(JSON.stringify({ status, prepared: own().length }));`;
+  const { stdout, stderr, status } = spawnSync(
+    process.execPath,
+    ['--input-type=module', '-e', script],
+    { env: { ...process.env, TMPDIR: root }, encoding: 'utf8', timeout: 60_000 },
+  );
+  expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
+  expect(JSON.parse(stdout)).toEqual({ status: 'ok', prepared: 1 });
+  expect(readdirSync(root)).toEqual([]);
+  rmSync(root, { recursive: true });
 });
 
 describe.skipIf(!here.some(({ tier }) => tier === 'isolated'))('what changed since', () => {
