@@ -8,6 +8,7 @@ import {
   proveEntry,
   recoverTrail,
 } from '../index.ts';
+import { entryLine } from './entry-line.ts';
 import { EXIT } from './exit-code.ts';
 import { oneOf, parseCount } from './quantity.ts';
 import { oneLine, type Terminal } from './terminal.ts';
@@ -58,7 +59,7 @@ export async function consistency(
 export async function exportEntries(
   [trail = '']: readonly string[],
   flags: Flags,
-  { cwd, out }: Terminal,
+  { cwd, out, canWrite }: Terminal,
 ): Promise<number> {
   const from = textOf(flags, 'from');
   const types = textOf(flags, 'types');
@@ -68,7 +69,10 @@ export async function exportEntries(
     ...(types === undefined ? {} : { types: types.split(',') }),
     ...(format === undefined ? {} : { format: oneOf('--format', format, FORMATS) }),
   });
-  for await (const entry of entries) out(`${JSON.stringify(entry)}\n`);
+  for await (const entry of entries) {
+    out(entryLine(entry));
+    if (!(await canWrite())) break;
+  }
   return EXIT.ok;
 }
 

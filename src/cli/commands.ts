@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import type * as AuditCommands from './audit.ts';
 import type { ExplainFlags } from './explain.ts';
+import type { InspectFlags } from './inspect.ts';
 import type { Terminal } from './terminal.ts';
 import type { VerifyFlags } from './verify.ts';
 import { packageVersion } from './version.ts';
@@ -38,6 +39,7 @@ export function buildProgram(
     .enablePositionalOptions();
   addRun(program, command, terminal, state);
   addVerify(program, terminal, state);
+  addInspect(program, terminal, state);
   addValidate(program, terminal, state);
   addAudit(program, terminal, state);
   addDoctor(program, terminal, state);
@@ -68,9 +70,12 @@ function addRun(
     .option('--timeout <duration>', 'tighten the time limit: 500ms, 30s, 2m')
     .option('--memory <size>', 'tighten the memory limit: 256mb, 1gb')
     .option('--isolation <tier>', 'at least this tier: thread, process, hardened, isolated')
+    .option('--agent <name>', 'who calls; rates and budgets are kept for each agent')
+    .option('--session <name>', 'what the call belongs to; sequence rules are about one session')
+    .option('--tenant <name>', 'on whose behalf; limits are kept for each tenant')
     .option('--audit <dir>', 'directory of the audit trail')
     .option('--no-audit', 'write no audit trail')
-    .option('--state <dir>', 'directory of the kill switch and of counters')
+    .option('--state <dir>', 'directory of the kill switch, of counters and of sessions')
     .option('--config <file>', 'settings; default: enforcecore.config.yaml, if it is there')
     .option('--json', 'print the whole outcome as JSON')
     .option('--quiet', 'no warnings and no output of the tool on stderr')
@@ -117,6 +122,36 @@ function addVerify(program: Command, terminal: Terminal, state: ExitState): void
       state.exitCode = await verify(trail, options, terminal);
     });
 }
+
+function addInspect(program: Command, terminal: Terminal, state: ExitState): void {
+  program
+    .command('inspect')
+    .description('show entries of an audit trail, without verifying it')
+    .argument('<trail>', 'directory of the trail, or one of its files')
+    .option('--filter <key=value>', 'only such entries; several filters must all hold', collect, [])
+    .option('--tail <n>', 'only the last n of them')
+    .option('--limit <n>', 'only the first n of them')
+    .option('--follow', 'go on with what is written from now on')
+    .option('--json', 'print JSON lines in the form of `audit export`')
+    .option('--format <name>', 'enforcecore, or enforcecore-py for trails of the Python version')
+    .option('--verbose', 'details of errors')
+    .addHelpText('after', INSPECT_HELP)
+    .action(async (trail: string, options: InspectFlags) => {
+      const { inspect } = await import('./inspect.ts');
+      state.exitCode = await inspect(trail, options, terminal);
+    });
+}
+
+const INSPECT_HELP = `
+Filters: decision=allowed|denied|would-deny, tool=, status=, agent=, session=, tenant=, call= (or how
+it begins), type=, since= and until= (90s, 1h, 7d, or a time). A key given twice takes either value.
+
+Examples:
+  enforcecore inspect trail --tail 20 --filter decision=denied
+  enforcecore inspect trail --follow --filter tool=fetch_page --filter since=1h
+  enforcecore inspect trail --json --filter status=timeout
+
+Exit codes: 0 shown, 2 wrong usage, 6 the trail cannot be read, or lines of it are damaged.`;
 
 function addAudit(program: Command, terminal: Terminal, state: ExitState): void {
   const audit = program.command('audit').description('keys, proofs and export of an audit trail');

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { type Logger, pino } from 'pino';
 import {
+  type CallContext,
   createEnforcer,
   EnforceError,
   type Enforcer,
@@ -23,6 +24,9 @@ interface RunFlags extends ArgumentOptions {
   readonly timeout?: string;
   readonly memory?: string;
   readonly isolation?: string;
+  readonly agent?: string;
+  readonly session?: string;
+  readonly tenant?: string;
   /** Directory; false for `--no-audit`. */
   readonly audit?: string | boolean;
   readonly state?: string;
@@ -46,7 +50,7 @@ export async function run(
   terminal: Terminal,
 ): Promise<number> {
   const target = targetOf(tool, command, options, terminal);
-  const limits = limitsOf(options);
+  const limits = { ...limitsOf(options), context: contextOf(options) };
   const args = await readArguments(options, terminal);
   const settings = await settingsFor(options, terminal);
   const warn = (text: string): void => {
@@ -60,7 +64,11 @@ export async function run(
     ...(options.policy === undefined ? {} : { policy: resolve(terminal.cwd, options.policy) }),
     settings,
     logger: loggerFor(settings),
+    pool: false,
   });
+  if (options.session === undefined && (enforcer.policy.document.sequence_rules ?? []).length > 0) {
+    warn('the policy has `sequence_rules` and no --session is given: such calls share one session');
+  }
   const { outcome, signal } = await callOnce(enforcer, target, args, limits, terminal, options);
   if (outcome.isolation.unenforced.length > 0) {
     const { tier, unenforced } = outcome.isolation;
@@ -95,6 +103,14 @@ function limitsOf({ timeout, memory, isolation, name }: RunFlags): RunOptions {
     // An unknown tier is refused with the list of those there are.
     ...(isolation === undefined ? {} : { isolation: isolation as Tier }),
     ...(name === undefined ? {} : { tool: name }),
+  };
+}
+
+function contextOf({ agent, session, tenant }: RunFlags): CallContext {
+  return {
+    ...(agent === undefined ? {} : { agent }),
+    ...(session === undefined ? {} : { session }),
+    ...(tenant === undefined ? {} : { tenant }),
   };
 }
 

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { EXIT } from './exit-code.ts';
 
@@ -8,20 +9,31 @@ export interface Terminal {
   readonly stdin: Readable;
   /** For results only: another program may read it. */
   readonly out: (text: string) => void;
+  /**
+   * Resolves when `out` may take more: at once, or when its reader caught up; to false when the
+   * reader is gone.
+   */
+  readonly canWrite: () => Promise<boolean>;
   /** For everything meant for people. */
   readonly err: (text: string) => void;
   readonly isOutTerminal: boolean;
   readonly isErrTerminal: boolean;
+  /** Columns that a line of stdout may have; 120 where nobody says. */
+  readonly columns: number;
   /** Resolves when all of `out` was taken by its reader; rejects with why it could not be written. */
   readonly flush: () => Promise<void>;
   /** Calls back on SIGINT and SIGTERM. @returns stops calling back */
   readonly onInterrupt: (listener: (signal: 'SIGINT' | 'SIGTERM') => void) => () => void;
 }
 
+const COLUMNS_DEFAULT = 120;
+
 /** The terminal of this process. */
 export function processTerminal(): Terminal {
   let failure: Error | null = null;
+  let isGone = false;
   process.stdout.on('error', (cause: NodeJS.ErrnoException) => {
+    isGone = true;
     // EPIPE: whoever read it has enough, as `head` has.
     if (cause.code === 'EPIPE') return;
     failure ??= new Error(`standard output cannot be written (${cause.code})`, { cause });
@@ -33,9 +45,18 @@ export function processTerminal(): Terminal {
     cwd: process.cwd(),
     stdin: process.stdin,
     out: (text) => process.stdout.write(text),
+    canWrite: async () => {
+      // The error of a write is told in the next tick.
+      await null;
+      if (!isGone && process.stdout.writableNeedDrain) {
+        await Promise.race([once(process.stdout, 'drain'), once(process.stdout, 'close')]);
+      }
+      return !isGone;
+    },
     err: (text) => process.stderr.write(text),
     isOutTerminal: process.stdout.isTTY === true,
     isErrTerminal: process.stderr.isTTY === true,
+    columns: process.stdout.columns ?? (Number(process.env['COLUMNS']) || COLUMNS_DEFAULT),
     flush: async () => {
       await new Promise<void>((resolve) => process.stdout.write('', () => resolve()));
       if (failure !== null) throw failure;
@@ -71,6 +92,11 @@ const BREAKS = new RegExp(`[\\p{Cc}\\u2028\\u2029${REORDERING}]+`, 'gu');
  */
 export function printable(text: string): string {
   return text.replace(HIDDEN, visible);
+}
+
+/** {@link printable}, and line breaks and tabs become visible too. */
+export function printableLine(text: string): string {
+  return printable(text).replace(/[\n\t\u2028\u2029]/g, visible);
 }
 
 /** {@link printable} on a single line. */

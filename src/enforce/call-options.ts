@@ -54,6 +54,21 @@ const runOptions = z.object({
   onProgress: callback.optional(),
 });
 
+const dryRunCall = z.strictObject({
+  tool: z.string(),
+  args: z.unknown().optional(),
+  context: callContext.optional(),
+  target: z
+    .strictObject({
+      kind: z.enum(['module', 'command', 'function']),
+      path: z.string(),
+      export: z.string().optional(),
+      sha256: z.string().optional(),
+    })
+    .optional(),
+  at: z.number().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
+});
+
 const wrapOptions = z.strictObject({
   params: z
     .array(z.string().regex(/^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u, 'must be an identifier'))
@@ -77,6 +92,11 @@ export function checkWrapOptions(options: unknown): void {
 /** @throws {EnforceError} `ENF_CALL_ARGUMENT` naming the context key that is malformed or unknown */
 export function checkContext(context: unknown): void {
   check(callContext, context, '`context`');
+}
+
+/** @throws {EnforceError} `ENF_CALL_ARGUMENT` naming the key that is malformed or unknown */
+export function checkDryRunCall(call: unknown): void {
+  check(dryRunCall, call, 'call of a dry run');
 }
 
 /**

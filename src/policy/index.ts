@@ -9,6 +9,7 @@ export { durationMs } from './duration.ts';
 export { compileGlob } from './glob.ts';
 export { compileInputSchema } from './input-schema.ts';
 export { compileLinearPattern } from './linear-pattern.ts';
+export { lintPolicy, type PolicyWarning } from './lint-policy.ts';
 export {
   type LoadPolicyOptions,
   loadPolicy,

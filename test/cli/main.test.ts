@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { main } from '../../src/cli/main.ts';
@@ -131,6 +131,56 @@ describe('run', () => {
     const { code, err } = await cli([tool('add.mjs'), '--state', '.'], at);
     expect(code).toBe(3);
     expect(err).toContain('the kill switch is tripped: maintenance');
+  });
+
+  describe('with sequence rules', () => {
+    const rules = `${POLICY}sequence_rules:
+  - { tool: pay, requires_prior: { tool: approve, within: 10m } }
+  - { tool: post, forbid_after: { tool: read_secret } }
+  - { tool: spend, sum: args.a, max: 10, within: 1h }
+`;
+    const call = async (at: ReturnType<typeof place>, name: string, ...words: string[]) => {
+      const { terminal } = at;
+      const run = ['run', tool('add.mjs'), '--name', name, '--policy', 'policy.yaml'];
+      const args = ['--state', 'state', '--set', 'a=6', '--set', 'b=1'];
+      return main([...run, ...args, ...words], terminal);
+    };
+
+    test('separate command lines share the session of a state folder', async () => {
+      const at = place({}, rules);
+      const session = ['--session', 's1'];
+      expect(await call(at, 'pay', ...session)).toBe(3);
+      expect(await call(at, 'approve', ...session)).toBe(0);
+      expect(await call(at, 'pay', ...session)).toBe(0);
+      expect(await call(at, 'pay', '--session', 's2')).toBe(3);
+      expect(await call(at, 'pay', ...session, '--agent', 'a2')).toBe(3);
+      expect(await call(at, 'pay', ...session, '--tenant', 't2')).toBe(3);
+      expect(await call(at, 'post', ...session)).toBe(0);
+      expect(await call(at, 'read_secret', ...session)).toBe(0);
+      expect(await call(at, 'post', ...session)).toBe(3);
+      expect(await call(at, 'spend', ...session)).toBe(0);
+      expect(await call(at, 'spend', ...session)).toBe(3);
+      expect(at.terminal.written.err).not.toContain('no --session');
+    });
+
+    test('says what is shared where no session is given', async () => {
+      const at = place({}, rules);
+      expect(await call(at, 'approve')).toBe(0);
+      expect(at.terminal.written.err).toContain(
+        'the policy has `sequence_rules` and no --session is given: such calls share one session',
+      );
+      expect(await call(at, 'pay')).toBe(0);
+      expect(await call(at, 'pay', '--session', 's1')).toBe(3);
+    });
+
+    test('denies what asks for a history that cannot be read, with an entry', async () => {
+      const at = place({}, rules);
+      mkdirSync(join(at.cwd, 'state/counters'), { recursive: true });
+      writeFileSync(join(at.cwd, 'state/counters/sessions'), 'no folder');
+      expect(await call(at, 'add', '--session', 's1')).toBe(3);
+      expect(at.terminal.written.err).toContain('what the session did before cannot be known');
+      expect(entriesOf(at.trail)[0]).toMatchObject({ type: 'decision', effect: 'deny' });
+    });
   });
 
   test.each(['SIGINT', 'SIGTERM'] as const)(
