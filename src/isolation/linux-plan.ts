@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname } from 'node:path';
 import type { WorkerSetup } from '../../worker/protocol.ts';
@@ -6,6 +7,8 @@ import { openedForOthers } from './access-by-others.ts';
 import { type BubblewrapLaunch, bubblewrapArguments } from './bubblewrap.ts';
 import type { CallCgroup } from './cgroup-call.ts';
 import { watchCgroup } from './cgroup-watch.ts';
+import { fileKey } from './disk-usage.ts';
+import { type DiskWatch, watchBoth } from './disk-watch.ts';
 import { buildEnvironment } from './environment.ts';
 import type { ExplanationSection } from './explanation.ts';
 import type { FilesystemView } from './filesystem-view.ts';
@@ -20,6 +23,7 @@ import { explainLaunchTable } from './launch-table-explain.ts';
 import { buildLaunchRows, type LaunchResourceLimits } from './launch-table-rows.ts';
 import { usageOf, watchLimits } from './limit-watch.ts';
 import type { LinuxHost } from './linux-host.ts';
+import type { ProcessTree } from './process-tree.ts';
 import type { WorkerSpec } from './runner.ts';
 import type { BuiltinProfile } from './seccomp-builtin.ts';
 import type { FilterCache } from './seccomp-cache.ts';
@@ -40,6 +44,8 @@ export interface LinuxCall {
   readonly owners: readonly OwnedPaths[];
   /** An open mapping for each of the owners; none where nothing is started. */
   readonly mappings: readonly number[];
+  /** Counts what the call writes; null where nothing has to be counted, and for `explain`. */
+  readonly disk: DiskWatch | null;
   /** On this host at `hardened`; a tmpfs of that name at `isolated`. */
   readonly scratch: string;
   /** The proxy that is the call's only way out, where the policy names domains. */
@@ -114,13 +120,29 @@ export function planLinuxCall(call: LinuxCall): LinuxPlan {
       texts: sandbox?.data.map(({ text }) => text) ?? [],
       descriptors: call.mappings,
     },
-    watch: (tree, onBreach, onBlind, before) =>
-      cgroup === null
-        ? watchLimits(tree, isIsolated ? withSandbox(limits) : limits, onBreach, onBlind, before)
-        : watchCgroup(cgroup, limits, onBreach, onBlind, before),
+    watch: (tree, onBreach, onBlind, before) => {
+      const watch =
+        cgroup === null
+          ? watchLimits(tree, isIsolated ? withSandbox(limits) : limits, onBreach, onBlind, before)
+          : watchCgroup(cgroup, limits, onBreach, onBlind, before);
+      if (call.disk === null) return watch;
+      const pids = (): Promise<readonly number[]> => pidsOf(cgroup, tree);
+      const ignored = new Set([fileKey(host.launcher.descriptor)]);
+      return watchBoth(watch, call.disk.start({ pids, ignored, onBreach, onBlind }));
+    },
     ownProcesses: isIsolated ? 1 + SANDBOX_PROCESSES : 1,
     usage: async (tree) => (cgroup === null ? usageOf(tree) : cgroup.readUsage()),
   };
+}
+
+/** Everything that runs for the call. 0 is a process that cannot be seen from here. */
+async function pidsOf(cgroup: CallCgroup | null, tree: ProcessTree): Promise<readonly number[]> {
+  const [file] = cgroup?.procsFiles ?? [];
+  if (file === undefined) return (await tree.refresh()).map(({ pid }) => pid);
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .map(Number)
+    .filter((pid) => pid > 0);
 }
 
 function withSandbox(limits: Limits): Limits {
@@ -370,7 +392,7 @@ function resourceLimits({ job, host, uid, cgroup }: LinuxCall): LaunchResourceLi
 }
 
 function layersOf(
-  { job, tier, host, uid, cgroup, owners }: LinuxCall,
+  { job, tier, host, uid, cgroup, owners, disk }: LinuxCall,
   { profile, exec }: SandboxChoice,
 ): readonly Layer[] {
   const { network } = job.confinement;
@@ -382,6 +404,7 @@ function layersOf(
     ...(exec === 'none' ? ['no-new-process'] : []),
     ...(uid === null ? [] : ['own-user']),
     ...(owners.length === 0 ? [] : ['mapped-owners']),
+    ...(disk === null ? [] : ['disk-watched']),
     ...(cgroup?.layers ?? ['memory-sampled', 'cpu-sampled', 'processes-sampled']),
     ...(tier === 'isolated' ? ['pid-namespace', 'mount-namespace', 'ipc-namespace'] : []),
     ...(tier === 'isolated' && network !== 'unrestricted' ? ['network-namespace'] : []),

@@ -6,6 +6,7 @@ import { isReachableByOthers, isReadableByOthers } from './access-by-others.ts';
 import { MountPoints } from './bubblewrap-mount-points.ts';
 import { createCallCgroup } from './cgroup.ts';
 import type { CallCgroup } from './cgroup-call.ts';
+import { type DiskWatch, prepareDiskWatch } from './disk-watch.ts';
 import {
   type EgressProxy,
   type EgressProxyOptions,
@@ -27,7 +28,7 @@ import type { WorkerPool } from './worker-pool.ts';
 import { entryPath, nodePath } from './worker-program.ts';
 import type { Furnish, Furnishing, WorkerSeat } from './worker-seat.ts';
 import { WorkerSeats } from './worker-seats.ts';
-import { openOwners, writePathOwners } from './write-path-owners.ts';
+import { openOwners, realPathsOf, writePathOwners } from './write-path-owners.ts';
 
 const ENFORCES = [
   'environment',
@@ -41,6 +42,7 @@ const ENFORCES = [
   'resource_limits.max_processes',
   'resource_limits.max_open_files',
   'resource_limits.max_file_size_mb',
+  'resource_limits.max_disk_mb',
   'resource_limits.max_output_size_bytes',
 ];
 
@@ -84,17 +86,12 @@ export class LinuxRunner implements Runner {
     this.layers = layersAlwaysThere(tier, host);
     const furnish: Furnish = (...place) => this.#furnish(...place);
     this.#seats = new WorkerSeats({ tier, layers: [], furnish, pool });
-    this.enforces = new Set([
-      ...ENFORCES,
-      ...(tier === 'isolated' ? ['resource_limits.max_disk_mb'] : []),
-    ]);
+    this.enforces = new Set(ENFORCES);
   }
 
   unsuited(target: ResolvedTarget, confinement: Confinement): Shortfall | null {
     const { network, filesystem } = confinement;
     if (typeof network === 'object' && this.tier === 'hardened') return NO_DOMAINS;
-    const isQuotaAsked = confinement.explicit.has('resource_limits.max_disk_mb');
-    if (isQuotaAsked && filesystem.write.length > 0) return NO_QUOTA;
     if (this.tier === 'isolated') return null;
     const { profile, exec } = sandboxChoice(target, confinement);
     const isSameUser = this.#host.identities === null;
@@ -118,6 +115,7 @@ export class LinuxRunner implements Runner {
       job,
       owners: uid === null ? [] : writePathOwners(job.confinement.filesystem.write),
       mappings: [],
+      disk: null,
       tier: this.tier,
       host: this.#host,
       uid,
@@ -143,7 +141,9 @@ export class LinuxRunner implements Runner {
     const { filesystem } = spec.confinement;
     this.#pinnedPaths.check(filesystem);
     const { attend, ...acquired } = await this.#acquire(spec, scratch, holdings);
-    const { uid, cgroup, egress } = acquired;
+    const { uid, cgroup, egress, disk } = acquired;
+    // What lies in them is counted before the call, and others may write there while a worker waits.
+    const countsWritePaths = disk !== null && filesystem.write.length > 0;
     const plan = planLinuxCall({
       ...acquired,
       job: spec,
@@ -165,7 +165,7 @@ export class LinuxRunner implements Runner {
         plan.isCurrent() &&
         addresses === ownAddresses(spec) &&
         this.#pinnedPaths.swappedIn(filesystem) === null,
-      mayWait: plan.masks.every(({ exists }) => exists),
+      mayWait: plan.masks.every(({ exists }) => exists) && !countsWritePaths,
       // What one call left connected would be the next one's.
       mayServeAgain: egress === null,
     };
@@ -188,7 +188,17 @@ export class LinuxRunner implements Runner {
     if (egress !== null) holdings.add(() => egress.close());
     // At `isolated` the folder stays the supervisor's: it holds the socket, and a tmpfs lies over it.
     if (uid !== null && this.tier === 'hardened') await chown(scratch, uid, uid);
-    return { uid, cgroup, egress, owners, mappings: open.descriptors, attend: ear.attend };
+    const disk = await this.#diskWatch(spec, scratch);
+    return { uid, cgroup, egress, owners, mappings: open.descriptors, disk, attend: ear.attend };
+  }
+
+  /** At `isolated` the scratch is a file system of its own size. */
+  async #diskWatch({ confinement }: WorkerSpec, scratch: string): Promise<DiskWatch | null> {
+    const bytesMax = confinement.limits.diskBytes;
+    const paths = realPathsOf(confinement.filesystem.write);
+    const unbounded = this.tier === 'hardened' ? scratch : null;
+    if (!Number.isFinite(bytesMax) || (paths.length === 0 && unbounded === null)) return null;
+    return prepareDiskWatch({ paths, scratch: unbounded, bytesMax });
   }
 
   /** Whatever the kill of the tree missed. A pid namespace has died as a whole by then. */
@@ -199,7 +209,7 @@ export class LinuxRunner implements Runner {
   }
 }
 
-interface Acquired extends Pick<LinuxCall, 'uid' | 'cgroup' | 'owners' | 'mappings'> {
+interface Acquired extends Pick<LinuxCall, 'uid' | 'cgroup' | 'owners' | 'mappings' | 'disk'> {
   readonly egress: EgressProxy | null;
   readonly attend: (job: Pick<Job, 'onEgress'>) => void;
 }
@@ -270,10 +280,6 @@ function layersAlwaysThere(tier: 'hardened' | 'isolated', host: LinuxHost): read
 const NO_DOMAINS: Shortfall = {
   cause: 'connections to named domains only need a network namespace',
   remedy: 'install bubblewrap, or write `network: unrestricted`',
-};
-const NO_QUOTA: Shortfall = {
-  cause: '`max_disk_mb` bounds the scratch folder, not the write paths of the policy',
-  remedy: 'take `resource_limits.max_disk_mb` or `filesystem.write` out of the policy',
 };
 const NO_COMPAT: Shortfall = {
   cause: 'profile `compat` needs tier `isolated` or a user of its own',

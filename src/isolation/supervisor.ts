@@ -134,6 +134,8 @@ class Supervision {
     const isKept = this.#isKept && this.#isWell && (await this.#mayServeAgain());
     if (!isKept) await this.#worker.end();
     this.#breachAtEnd ??= this.#watch.stop();
+    // What was written stays: a result does not excuse it.
+    if (this.#breachAtEnd === 'disk' && this.#end?.status === 'ok') this.#end = null;
     this.#worker.dismiss();
     return { report: this.#report(), isKept };
   }

@@ -19,17 +19,22 @@ export interface OpenOwners {
 /**
  * To whom write paths belong, grouped by owner.
  *
- * @param named - as the policy names them; one that does not exist is left to the view to refuse
+ * @param named - as the policy names them
  */
 export function writePathOwners(named: readonly string[]): readonly OwnedPaths[] {
   const owned = new Map<string, OwnedPaths>();
-  for (const path of outermost(named.flatMap(realPath))) {
+  for (const path of realPathsOf(named)) {
     const { uid, gid } = statSync(path);
     const key = `${uid}:${gid}`;
     const { paths } = owned.get(key) ?? { paths: [] };
     owned.set(key, { owner: { uid, gid }, paths: [...paths, path] });
   }
   return [...owned.values()];
+}
+
+/** The real paths among `named`, outermost only. One that does not exist is left to the view to refuse. */
+export function realPathsOf(named: readonly string[]): readonly string[] {
+  return outermost(named.flatMap(realPath));
 }
 
 /**
@@ -60,7 +65,7 @@ function realPath(path: string): readonly string[] {
   try {
     return [realpathSync(path)];
   } catch {
-    // The view names it in its refusal.
+    // It does not exist or cannot be reached, which is no path to give away.
     return [];
   }
 }

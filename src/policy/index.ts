@@ -27,5 +27,6 @@ export {
 export type * from './policy-document.ts';
 export { policyJsonSchema } from './policy-json-schema.ts';
 export { policySchema } from './policy-schema.ts';
-export type { Problem, ProblemCode } from './problem.ts';
+export { formatProblem, type Problem, type ProblemCode } from './problem.ts';
+export { readPolicyFile } from './read-policy-file.ts';
 export { isWithin } from './widenings.ts';
