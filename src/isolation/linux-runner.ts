@@ -7,12 +7,8 @@ import { isReadableByOthers } from './access-by-others.ts';
 import { MountPoints } from './bubblewrap-mount-points.ts';
 import { createCallCgroup } from './cgroup.ts';
 import type { CallCgroup } from './cgroup-call.ts';
-import {
-  type EgressProxy,
-  type EgressProxyOptions,
-  type EgressRecord,
-  startEgressProxy,
-} from './egress-proxy.ts';
+import type { EgressRecord, Resolution } from './egress-gate.ts';
+import { type EgressProxy, startEgressProxy } from './egress-proxy.ts';
 import { guardGroups } from './exit-guard.ts';
 import type { ExplanationSection } from './explanation.ts';
 import type { Shortfall } from './host-support-error.ts';
@@ -40,9 +36,6 @@ const ENFORCES = [
   'resource_limits.max_file_size_mb',
   'resource_limits.max_output_size_bytes',
 ];
-
-/** How the egress proxy finds addresses, and which it never connects to. */
-export type Resolution = Pick<EgressProxyOptions, 'resolve' | 'forbidden'>;
 
 /**
  * Confines a call by the kernel before its program starts: the launcher sets limits, Landlock, a

@@ -1,0 +1,136 @@
+import { lookup } from 'node:dns/promises';
+import { isIP, type LookupFunction } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { NetworkRules } from '../call.ts';
+import { type AddressList, forbiddenAddresses } from './egress-addresses.ts';
+import {
+  decideAddresses,
+  decideHost,
+  type EgressDecision,
+  type EgressReason,
+} from './egress-rule.ts';
+
+/** Over the whole call: each request is an entry of the trail. The last one says that it is. */
+export const REQUESTS_MAX = 4096;
+const LOOKUP_MS_MAX = 5000;
+
+/** One request or tunnel that a tool asked for, after it ended or was refused. */
+export interface EgressRecord {
+  readonly host: string;
+  readonly port: number;
+  readonly effect: 'allow' | 'deny';
+  readonly reason?: EgressReason;
+  /** The addresses it was held to. */
+  readonly addresses: readonly string[];
+  /** From the destination to the tool. */
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+}
+
+/** What decides about the requests of one call. */
+export interface EgressGateOptions {
+  readonly rules: NetworkRules;
+  /**
+   * Called once per request, at its end or when it is refused. Once it threw, everything is refused,
+   * and {@link EgressGate.end} throws what it threw.
+   */
+  readonly onRecord: (record: EgressRecord) => void;
+  /** Addresses of a name; the host's resolver unless another one is given. */
+  readonly resolve?: (host: string) => Promise<readonly string[]>;
+  /** Addresses that are never connected to; unless given, {@link forbiddenAddresses}. */
+  readonly forbidden?: AddressList;
+  /** Requests of the whole call, each an entry of the trail; 4,096 unless given. */
+  readonly requestsMax?: number;
+}
+
+/** How the egress gate finds addresses, and which it never lets through. */
+export type Resolution = Pick<EgressGateOptions, 'resolve' | 'forbidden'>;
+
+/**
+ * The one place where the requests of a call are judged, counted and recorded, whoever makes them
+ * then: the proxy of a sandbox or the broker of `fetch`.
+ */
+export class EgressGate {
+  readonly #options: EgressGateOptions;
+  readonly #forbidden: AddressList;
+  readonly #requestsMax: number;
+  #requests = 0;
+  #failure: { readonly error: unknown } | null = null;
+
+  constructor(options: EgressGateOptions) {
+    this.#options = options;
+    this.#requestsMax = options.requestsMax ?? REQUESTS_MAX;
+    this.#forbidden = options.forbidden ?? forbiddenAddresses(ownAddresses());
+  }
+
+  /**
+   * Judges the name, resolves it and judges the addresses. Refusals are recorded here; whoever is let
+   * through connects to these addresses and to no others, and calls {@link record} at the end.
+   *
+   * @param host - UNTRUSTED: as the tool wrote it
+   */
+  async admit(host: string, port: number): Promise<EgressDecision> {
+    this.#requests += 1;
+    if (this.#failure !== null) return { effect: 'deny', host, reason: 'not-recorded' };
+    // Not recorded: the entry of the last one said that it was.
+    if (this.#requests > this.#requestsMax) return { effect: 'deny', host, reason: 'too-many' };
+    const decision = await this.#decide(host, port);
+    if (decision.effect === 'deny')
+      this.record({ ...decision, port, addresses: [], bytesIn: 0, bytesOut: 0 });
+    return decision;
+  }
+
+  record(record: EgressRecord): void {
+    try {
+      this.#options.onRecord(record);
+    } catch (error) {
+      this.#failure ??= { error };
+    }
+  }
+
+  /** @throws what `onRecord` threw */
+  end(): void {
+    if (this.#failure !== null) throw this.#failure.error;
+  }
+
+  async #decide(host: string, port: number): Promise<EgressDecision> {
+    const { rules } = this.#options;
+    if (this.#requests === this.#requestsMax) return { effect: 'deny', host, reason: 'too-many' };
+    const named = decideHost({ host, port }, rules);
+    if (named.effect === 'deny') return named;
+    const addresses = isIP(named.host) === 0 ? await this.#resolve(named.host) : [named.host];
+    return decideAddresses({ host: named.host, addresses }, rules, this.#forbidden);
+  }
+
+  /** A resolver that fails or hangs has found nothing. */
+  async #resolve(host: string): Promise<readonly string[]> {
+    const { resolve = resolveByHost } = this.#options;
+    const found = resolve(host).then(
+      (addresses) => addresses,
+      () => [],
+    );
+    return await Promise.race([found, pause(LOOKUP_MS_MAX, [], { ref: false })]);
+  }
+}
+
+/** A lookup that knows only the addresses that were judged, whatever it is asked for. */
+export function pinnedLookup(addresses: readonly string[]): LookupFunction {
+  const entries = addresses.map((address) => ({ address, family: isIP(address) }));
+  return (_hostname, { all }, callback) => {
+    const [first] = entries;
+    if (all === true) callback(null, entries);
+    else callback(null, first?.address ?? '', first?.family ?? 0);
+  };
+}
+
+async function resolveByHost(host: string): Promise<readonly string[]> {
+  const entries = await lookup(host, { all: true, verbatim: true });
+  return entries.map(({ address }) => address);
+}
+
+function ownAddresses(): readonly string[] {
+  return Object.values(networkInterfaces()).flatMap((entries) =>
+    (entries ?? []).map(({ address }) => address),
+  );
+}
