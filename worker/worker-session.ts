@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import {
   encodeFrame,
+  type FetchReply,
   FrameDecoder,
   type StartMessage,
   type SupervisorMessage,
@@ -25,6 +26,7 @@ export async function serveOneCall(channel: Duplex, flush: () => Promise<void>):
   await send(channel, { type: 'ready' });
   const start = await inbox.start;
   const { callId } = start;
+  const endFetch = start.brokersFetch === true ? await openFetch(channel, callId, inbox) : null;
   const { context, end: endContext } = createContext(inbox.abort.signal, (notice) => {
     channel.write(encode({ ...notice, callId }));
   });
@@ -32,6 +34,7 @@ export async function serveOneCall(channel: Duplex, flush: () => Promise<void>):
   await flush();
   // What a forgotten timer of the tool logs after the result would be a violation.
   endContext();
+  endFetch?.();
   await sendEnd(channel, callId, end);
 }
 
@@ -40,26 +43,38 @@ export function refuse(channel: Duplex, message: string): Promise<void> {
   return send(channel, { type: 'refused', message });
 }
 
+/** Loaded only where it is needed: each module costs a millisecond of every start. */
+async function openFetch(channel: Duplex, callId: string, inbox: Inbox): Promise<() => void> {
+  const { brokerFetch } = await import('./brokered-fetch.ts');
+  const dispatcher = brokerFetch((message) => {
+    channel.write(encode({ ...message, callId }));
+  });
+  inbox.onFetchReply = (reply) => dispatcher.receive(reply);
+  return () => dispatcher.end();
+}
+
 interface Inbox {
   readonly start: Promise<StartMessage>;
   readonly abort: AbortController;
+  onFetchReply: (reply: FetchReply) => void;
 }
 
 function receive(channel: Duplex): Inbox {
   const decoder = new FrameDecoder(SUPERVISOR_FRAME_BYTES_MAX);
-  const abort = new AbortController();
+  const inbox = { abort: new AbortController(), onFetchReply: (_reply: FetchReply): void => {} };
   const start = new Promise<StartMessage>((resolve, reject) => {
     channel.on('data', (chunk: Buffer) => {
       for (const frame of decoder.push(chunk)) {
         const message = JSON.parse(frame) as SupervisorMessage;
         if (message.type === 'start') resolve(message);
-        else abort.abort(new Error(message.reason));
+        else if (message.type === 'abort') inbox.abort.abort(new Error(message.reason));
+        else inbox.onFetchReply(message);
       }
     });
     channel.on('error', reject);
     channel.on('end', () => reject(new Error('the supervisor hung up')));
   });
-  return { start, abort };
+  return Object.assign(inbox, { start });
 }
 
 /** The value is text already; it is spliced in so that it is not serialised twice. */

@@ -12,8 +12,10 @@ import {
 } from './egress-rule.ts';
 
 /** Over the whole call: each request is an entry of the trail. The last one says that it is. */
-export const REQUESTS_MAX = 4096;
+const REQUESTS_MAX = 4096;
 const LOOKUP_MS_MAX = 5000;
+/** Of what is no name; names are shorter. */
+const HOST_CHARS_MAX = 256;
 
 /** One request or tunnel that a tool asked for, after it ended or was refused. */
 export interface EgressRecord {
@@ -55,6 +57,7 @@ export class EgressGate {
   readonly #options: EgressGateOptions;
   readonly #forbidden: AddressList;
   readonly #requestsMax: number;
+  readonly #undecided = new Set<{ readonly host: string; readonly port: number }>();
   #requests = 0;
   #failure: { readonly error: unknown } | null = null;
 
@@ -75,23 +78,38 @@ export class EgressGate {
     if (this.#failure !== null) return { effect: 'deny', host, reason: 'not-recorded' };
     // Not recorded: the entry of the last one said that it was.
     if (this.#requests > this.#requestsMax) return { effect: 'deny', host, reason: 'too-many' };
+    const asked = { host, port };
+    this.#undecided.add(asked);
     const decision = await this.#decide(host, port);
-    if (decision.effect === 'deny')
-      this.record({ ...decision, port, addresses: [], bytesIn: 0, bytesOut: 0 });
+    // False: the call ended meanwhile, which recorded it.
+    if (!this.#undecided.delete(asked)) return { effect: 'deny', host, reason: 'not-resolved' };
+    if (decision.effect === 'deny') this.#recordRefusal(decision, port);
     return decision;
   }
 
+  /** Takes what became of a request. Never throws: what was not taken closes the gate. */
   record(record: EgressRecord): void {
     try {
-      this.#options.onRecord(record);
+      this.#options.onRecord({ ...record, host: record.host.slice(0, HOST_CHARS_MAX) });
     } catch (error) {
       this.#failure ??= { error };
     }
   }
 
-  /** @throws what `onRecord` threw */
+  /**
+   * Records what is still being resolved: its name may have been asked for.
+   *
+   * @throws what `onRecord` threw
+   */
   end(): void {
+    for (const { host, port } of this.#undecided)
+      this.#recordRefusal({ effect: 'deny', host, reason: 'not-resolved' }, port);
+    this.#undecided.clear();
     if (this.#failure !== null) throw this.#failure.error;
+  }
+
+  #recordRefusal(refusal: EgressDecision & { readonly effect: 'deny' }, port: number): void {
+    this.record({ ...refusal, port, addresses: [], bytesIn: 0, bytesOut: 0 });
   }
 
   async #decide(host: string, port: number): Promise<EgressDecision> {

@@ -7,6 +7,7 @@ import { openedForOthers } from './access-by-others.ts';
 import { type BubblewrapLaunch, bubblewrapArguments } from './bubblewrap.ts';
 import type { CallCgroup } from './cgroup-call.ts';
 import { watchCgroup } from './cgroup-watch.ts';
+import type { Resolution } from './egress-gate.ts';
 import { buildEnvironment } from './environment.ts';
 import type { ExplanationSection } from './explanation.ts';
 import { buildFilesystemView, type FilesystemView } from './filesystem-view.ts';
@@ -39,6 +40,8 @@ export interface LinuxCall {
   readonly scratch: string;
   /** The proxy that is the call's only way out, where the policy names domains. */
   readonly egress: { readonly socketPath: string; readonly credentials: string } | null;
+  /** How the supervisor finds addresses for a call without a network of its own. */
+  readonly resolution: Resolution;
   /** Never readable for a tool: trail, policies, keys, state. */
   readonly protectedPaths: readonly string[];
   readonly inherited: Readonly<Record<string, string | undefined>>;
@@ -92,6 +95,7 @@ export function planLinuxCall(call: LinuxCall): LinuxPlan {
     layers: layersOf(call, choice),
     profileDigest: filters.digest,
     masks: view.masks,
+    ...(brokersFetch(call) ? { fetchResolution: call.resolution } : {}),
     launch: {
       architecture: host.launcher.architecture,
       stages: (pid) =>
@@ -106,6 +110,11 @@ export function planLinuxCall(call: LinuxCall): LinuxPlan {
         ? watchLimits(tree, isIsolated ? withSandbox(limits) : limits, onBreach, onBlind)
         : watchCgroup(cgroup, limits, onBreach, onBlind),
   };
+}
+
+/** At `hardened` there is no network to empty: the supervisor makes the requests. */
+function brokersFetch({ job, tier }: LinuxCall): boolean {
+  return tier === 'hardened' && typeof job.confinement.network === 'object';
 }
 
 function withSandbox(limits: Limits): Limits {
@@ -329,10 +338,11 @@ function innerRows({ call, view, env, program, filterFor }: Parts): Rows {
 }
 
 function landlockRules(
-  { host, job, egress }: LinuxCall,
+  call: LinuxCall,
   { read, write, execute }: FilesystemView,
   { ownProc }: Pick<LandlockRules, 'ownProc'>,
 ): LandlockRules {
+  const { host, job, egress } = call;
   return {
     abi: host.landlockAbi,
     // Opened after the change of user, by the row for `ownProc`: the link would be the supervisor's.
@@ -341,7 +351,7 @@ function landlockRules(
     execute,
     unixSockets: egress === null ? [] : [EGRESS_SOCKET],
     ownProc,
-    denyTcpAndUdp: job.confinement.network === 'none',
+    denyTcpAndUdp: job.confinement.network === 'none' || brokersFetch(call),
   };
 }
 
@@ -358,10 +368,8 @@ function resourceLimits({ job, host, uid, cgroup }: LinuxCall): LaunchResourceLi
   };
 }
 
-function layersOf(
-  { job, tier, host, uid, cgroup }: LinuxCall,
-  { profile, exec }: SandboxChoice,
-): readonly Layer[] {
+function layersOf(call: LinuxCall, { profile, exec }: SandboxChoice): readonly Layer[] {
+  const { job, tier, host, uid, cgroup, egress } = call;
   const { network } = job.confinement;
   return [
     ...['own-process', 'scrubbed-environment', 'wall-clock', 'output-cap'],
@@ -373,7 +381,8 @@ function layersOf(
     ...(cgroup?.layers ?? ['memory-sampled', 'cpu-sampled', 'processes-sampled']),
     ...(tier === 'isolated' ? ['pid-namespace', 'mount-namespace', 'ipc-namespace'] : []),
     ...(tier === 'isolated' && network !== 'unrestricted' ? ['network-namespace'] : []),
-    ...(typeof network === 'object' ? ['egress-proxy'] : []),
+    ...(egress === null ? [] : ['egress-proxy']),
+    ...(brokersFetch(call) ? ['brokered-fetch'] : []),
   ];
 }
 

@@ -76,7 +76,8 @@ export class LinuxRunner implements Runner {
 
   unsuited(target: ResolvedTarget, confinement: Confinement): Shortfall | null {
     const { network, filesystem } = confinement;
-    if (typeof network === 'object' && this.tier === 'hardened') return NO_DOMAINS;
+    const isBrokered = typeof network === 'object' && this.tier === 'hardened';
+    if (isBrokered && target.kind !== 'module') return NO_DOMAINS;
     if (this.#host.identities !== null && filesystem.write.length > 0) return NO_WRITE_AS_ROOT;
     const isQuotaAsked = confinement.explicit.has('resource_limits.max_disk_mb');
     if (isQuotaAsked && filesystem.write.length > 0) return NO_QUOTA;
@@ -102,6 +103,7 @@ export class LinuxRunner implements Runner {
       uid,
       cgroup: null,
       egress: null,
+      resolution: this.#resolution,
       scratch: join(tmpdir(), 'enforcecore-scratch'),
       protectedPaths: this.#protectedPaths,
       inherited: process.env,
@@ -120,6 +122,7 @@ export class LinuxRunner implements Runner {
         uid,
         cgroup,
         egress,
+        resolution: this.#resolution,
         job,
         scratch,
         tier: this.tier,
@@ -150,7 +153,8 @@ export class LinuxRunner implements Runner {
     if (uid !== null) holdings.add(() => identities?.release(uid));
     const cgroup = cgroups.works ? await createCallCgroup(cgroups, job.confinement.limits) : null;
     if (cgroup !== null) holdings.add(() => cgroup.remove());
-    const egress = await startEgress(job, scratch, this.#resolution);
+    const isBridged = this.tier === 'isolated';
+    const egress = isBridged ? await startEgress(job, scratch, this.#resolution) : null;
     if (egress !== null) holdings.add(() => egress.close());
     // At `isolated` the folder stays the supervisor's: it holds the socket, and a tmpfs lies over it.
     if (uid !== null && this.tier === 'hardened') await chown(scratch, uid, uid);
@@ -230,8 +234,9 @@ function layersAlwaysThere(tier: 'hardened' | 'isolated', host: LinuxHost): read
 }
 
 const NO_DOMAINS: Shortfall = {
-  cause: 'connections to named domains only need a network namespace',
-  remedy: 'install bubblewrap, or write `network: unrestricted`',
+  cause: 'a command needs a network namespace to reach named domains and no others',
+  remedy:
+    'install bubblewrap, make the tool a module that uses `fetch`, or write `network: unrestricted`',
 };
 const NO_WRITE_AS_ROOT: Shortfall = {
   cause: 'a root supervisor runs each tool as a user of its own, which may not write there',

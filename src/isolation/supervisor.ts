@@ -15,10 +15,13 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
+import type { FetchReply } from '../../worker/fetch-protocol.ts';
 import type { LimitKind } from '../call.ts';
 import { ABORT_GRACE_MS, CallTimers } from './call-timers.ts';
 import { type CapturedOutput, captureStream } from './captured-output.ts';
 import { type Child, type ChildExit, drainChild, startChild } from './child.ts';
+import type { EgressRecord } from './egress-gate.ts';
+import { FetchBroker } from './fetch-broker.ts';
 import { killTree, terminateGroup } from './kill-tree.ts';
 import type { LaunchPlan } from './launch-plan.ts';
 import { encodeLaunchTable, type LaunchRow } from './launch-table.ts';
@@ -30,6 +33,7 @@ import { classifyExit, commandEnd, limitEnd, stopEnd } from './run-end.ts';
 import { emptyReport, type Job, type RunEnd, type RunReport, type StopReason } from './runner.ts';
 import { changedTarget } from './target-check.ts';
 import { type ChannelListener, WorkerChannel } from './worker-channel.ts';
+import { WorkerMessageError } from './worker-message.ts';
 
 /** After the kill, this long for the exit code to arrive. */
 const EXIT_MS_MAX = 1000;
@@ -74,6 +78,7 @@ class Supervision {
   readonly #stdout: CapturedOutput;
   readonly #stderr: CapturedOutput;
   readonly #channel: WorkerChannel | null;
+  #broker: FetchBroker | null = null;
   readonly #watch: LimitWatch;
   readonly #timers: CallTimers = new CallTimers();
   #announceEnd: () => void = () => {};
@@ -114,6 +119,7 @@ class Supervision {
   async contain(): Promise<readonly number[]> {
     this.#timers.clear();
     this.#job.stop.removeEventListener('abort', this.#onStop);
+    this.#broker?.destroy();
     const survivors = await killTree(this.#tree);
     await this.#plan.contain?.();
     await drainChild(this.#child);
@@ -123,7 +129,9 @@ class Supervision {
     return survivors;
   }
 
+  /** @throws what `onEgress` of the job threw */
   report(): RunReport {
+    this.#broker?.close();
     const end = this.#end ?? this.#endFromExit();
     const isCommandResult = this.#channel === null && end.status === 'ok';
     // A worker that gave its result is ended by us: how it exits says nothing.
@@ -162,11 +170,15 @@ class Supervision {
         if (this.#end !== null) return;
         const changed = changedTarget(this.#job.target);
         if (changed !== null) this.#settle(changed);
-        else channel.sendText(startMessage(this.#job, this.#outputBytesMax));
+        else channel.sendText(startMessage(this.#job, this.#outputBytesMax, broker !== null));
       },
       refused: (message) => this.#settle(notConfined(message)),
       log: (message) => onLog?.(message),
       progress: (done, total) => onProgress?.(done, total),
+      fetch: (message) => {
+        if (broker === null) throw new WorkerMessageError('a request without being offered any');
+        broker.receive(message);
+      },
       overflow: () => this.#breach('output'),
       result: (value, bytes) => {
         this.#resultBytes = bytes;
@@ -183,6 +195,8 @@ class Supervision {
       { callId, outputBytesMax: this.#outputBytesMax },
       listener,
     );
+    const broker = openBroker(this.#plan, this.#job, (reply) => channel.send(reply));
+    this.#broker = broker;
     return channel;
   }
 
@@ -249,12 +263,29 @@ class Supervision {
   }
 }
 
+/** What makes the requests of a call that has no network but may reach some domains. */
+function openBroker(
+  { fetchResolution }: LaunchPlan,
+  { confinement, onEgress }: Job,
+  reply: (reply: FetchReply) => void,
+): FetchBroker | null {
+  if (fetchResolution === undefined) return null;
+  const onRecord = (record: EgressRecord): void => onEgress?.(record);
+  return new FetchBroker({ ...fetchResolution, rules: confinement.network, onRecord, reply });
+}
+
 /** The arguments are text already; they are spliced in so that they are not serialised twice. */
-function startMessage({ callId, tool, target, argsJson }: Job, resultBytesMax: number): string {
+function startMessage(
+  { callId, tool, target, argsJson }: Job,
+  resultBytesMax: number,
+  brokersFetch: boolean,
+): string {
   if (target.kind !== 'module') throw new TypeError('only modules are started by message');
   const { module } = target;
   const name = target.export === undefined ? {} : { export: target.export };
-  const head = JSON.stringify({ type: 'start', callId, tool, module, ...name, resultBytesMax });
+  const offer = brokersFetch ? { brokersFetch } : {};
+  const start = { type: 'start', callId, tool, module, ...name, resultBytesMax, ...offer };
+  const head = JSON.stringify(start);
   return `${head.slice(0, -1)},"args":${argsJson}}`;
 }
 

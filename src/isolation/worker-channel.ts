@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import {
   encodeFrame,
+  type FetchMessage,
   FrameDecoder,
   FrameError,
   type SupervisorMessage,
@@ -10,6 +11,8 @@ import {
 import type { Json } from '../call.ts';
 import { frameBytesMaxFor, parseWorkerMessage, WorkerMessageError } from './worker-message.ts';
 
+/** What the worker leaves unread before it is not listened to either. */
+const UNREAD_BYTES_MAX = 262_144;
 /** Log and progress messages one call may send; more is a flood. */
 const NOTICES_MAX = 10_000;
 
@@ -21,6 +24,12 @@ export interface ChannelListener {
   refused(message: string): void;
   log(message: string): void;
   progress(done: number, total: number): void;
+  /**
+   * Any number of times.
+   *
+   * @throws {WorkerMessageError} when the worker may not say this now
+   */
+  fetch(message: FetchMessage): void;
   /** Any number of times: more log text than `outputBytesMax`. */
   overflow(): void;
   /** Once, and `failed` then never. */
@@ -45,6 +54,8 @@ export class WorkerChannel {
   #state: 'starting' | 'ready' | 'ended' = 'starting';
   #notices = 0;
   #logBytes = 0;
+  #isWaiting = false;
+  #isViolated = false;
 
   constructor(
     stream: Duplex,
@@ -71,7 +82,20 @@ export class WorkerChannel {
 
   /** For a message whose arguments are text already. */
   sendText(json: string): void {
-    if (this.#stream.writable) this.#stream.write(encodeFrame(json));
+    if (!this.#stream.writable) return;
+    this.#stream.write(encodeFrame(json));
+    if (this.#stream.writableLength > UNREAD_BYTES_MAX) this.#waitUntilRead();
+  }
+
+  /** Whoever asks without reading the answers would fill our memory with them. */
+  #waitUntilRead(): void {
+    if (this.#isWaiting) return;
+    this.#isWaiting = true;
+    this.#stream.pause();
+    this.#stream.once('drain', () => {
+      this.#isWaiting = false;
+      if (!this.#isViolated) this.#stream.resume();
+    });
   }
 
   #read(chunk: Buffer): void {
@@ -93,6 +117,7 @@ export class WorkerChannel {
     }
     if (message.callId !== this.#callId) return this.#violation('a message for another call');
     if (message.type === 'log' || message.type === 'progress') return this.#notice(message);
+    if (isFetchMessage(message)) return this.#listener.fetch(message);
     this.#state = 'ended';
     if (message.type === 'failed') this.#listener.failed(message.code, message.message);
     // parseWorkerMessage accepted only I-JSON, so what it calls unknown is Json.
@@ -128,8 +153,15 @@ export class WorkerChannel {
   /** Stops reading: the stream is flowing garbage, and the worker is about to be killed. */
   #violation(what: string): void {
     this.#state = 'ended';
+    this.#isViolated = true;
     this.#stream.pause();
     this.#stream.removeAllListeners('data');
     this.#listener.violation(`the worker sent ${what}`);
   }
+}
+
+function isFetchMessage(
+  message: WorkerMessage,
+): message is FetchMessage & { readonly callId: string } {
+  return message.type.startsWith('fetch');
 }

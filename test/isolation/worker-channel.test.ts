@@ -20,6 +20,7 @@ function openChannel(outputBytesMax = 1000) {
       refused: (message) => events.push(['refused', message]),
       log: (message) => events.push(['log', message]),
       progress: (done, total) => events.push(['progress', done, total]),
+      fetch: (message) => events.push([message.type, message.id]),
       overflow: () => events.push(['overflow']),
       result: (value) => events.push(['result', value]),
       failed: (code, message) => events.push(['failed', code, message]),
