@@ -16,7 +16,9 @@ export function brokerFetch(send: (message: FetchMessage) => void): FetchDispatc
     Object.defineProperty(globalThis, Symbol.for(registry), {
       value: dispatcher,
       writable: true,
-      configurable: true,
+      enumerable: false,
+      // As undici defines it itself, so that it can be set again for the next call.
+      configurable: false,
     });
   return dispatcher;
 }

@@ -309,10 +309,10 @@ function readHeaders(
   return { kept, length };
 }
 
-/** Undici takes an object, pairs, or names and values in turn. */
+/** Undici takes an object, an iterable of pairs, or an array of names and values in turn. */
 function headerPairs(headers: unknown): readonly (readonly [string, string])[] {
   if (headers === null || headers === undefined) return [];
-  if (Array.isArray(headers) && !headers.some(Array.isArray))
+  if (Array.isArray(headers))
     return headers.flatMap((name, at) =>
       at % 2 === 0 ? valuesOf(headers[at + 1]).map((value) => [String(name), value] as const) : [],
     );

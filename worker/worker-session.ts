@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import {
   encodeFrame,
@@ -19,7 +20,8 @@ const SUPERVISOR_FRAME_BYTES_MAX = 2 ** 31;
  *
  * @param channel - descriptor 3 as a stream
  * @param flush - resolves when stdout and stderr reached the pipe, so that no output follows the result
- * @returns when the last message is written. Rejects when the supervisor hung up before the end
+ * @returns when the last message is written, and where requests were brokered, when the supervisor
+ *   has hung up. Rejects when the supervisor hung up before the end
  */
 export async function serveOneCall(channel: Duplex, flush: () => Promise<void>): Promise<void> {
   const inbox = receive(channel);
@@ -36,6 +38,9 @@ export async function serveOneCall(channel: Duplex, flush: () => Promise<void>):
   endContext();
   endFetch?.();
   await sendEnd(channel, callId, end);
+  // Answers to requests nobody waited for may be on their way. Whoever left now would break the
+  // stream they are written to, and with it lose the result.
+  if (endFetch !== null) await once(channel, 'close');
 }
 
 /** Says that this worker is not confined as it was asked for, instead of being ready. */
