@@ -34,8 +34,8 @@ export interface EgressRecord {
 export interface EgressGateOptions {
   readonly rules: NetworkRules;
   /**
-   * Called once per request, at its end or when it is refused. Once it threw, everything is refused,
-   * and {@link EgressGate.end} throws what it threw.
+   * Called once per request, at its end or when it is refused. Once it threw, everything is refused:
+   * {@link EgressGate.isRecorded} says so, and {@link EgressGate.end} throws what it threw.
    */
   readonly onRecord: (record: EgressRecord) => void;
   /** Addresses of a name; the host's resolver unless another one is given. */
@@ -96,15 +96,25 @@ export class EgressGate {
     }
   }
 
+  /** False once a record was not taken. */
+  get isRecorded(): boolean {
+    return this.#failure === null;
+  }
+
+  /** The call has ended. What is still being resolved is recorded: its name may have been asked for. */
+  settle(): void {
+    for (const { host, port } of this.#undecided)
+      this.#recordRefusal({ effect: 'deny', host, reason: 'not-resolved' }, port);
+    this.#undecided.clear();
+  }
+
   /**
-   * Records what is still being resolved: its name may have been asked for.
+   * {@link settle}, for owners that have nobody else to tell.
    *
    * @throws what `onRecord` threw
    */
   end(): void {
-    for (const { host, port } of this.#undecided)
-      this.#recordRefusal({ effect: 'deny', host, reason: 'not-resolved' }, port);
-    this.#undecided.clear();
+    this.settle();
     if (this.#failure !== null) throw this.#failure.error;
   }
 

@@ -24,7 +24,7 @@ export interface FetchBrokerOptions extends EgressGateOptions {
  * policy, connected to an address that was judged, and recorded, as through the proxy of a sandbox;
  * a redirect is an answer like any other, and following it is another request.
  *
- * Close it when the call has ended.
+ * Destroy it when the call has ended.
  */
 export class FetchBroker {
   readonly #options: FetchBrokerOptions;
@@ -63,22 +63,18 @@ export class FetchBroker {
     }
   }
 
-  /** Ends every request, and makes no other. */
+  /** False once a record was not taken. */
+  get isRecorded(): boolean {
+    return this.#gate.isRecorded;
+  }
+
+  /** Ends every request and reports it. It makes no other. */
   destroy(): void {
     this.#isDestroyed = true;
     for (const request of [...this.#open.values()]) request.destroy();
     this.#agents.http.destroy();
     this.#agents.https.destroy();
-  }
-
-  /**
-   * Ends every request and makes sure that each was reported.
-   *
-   * @throws what `onRecord` threw
-   */
-  close(): void {
-    this.destroy();
-    this.#gate.end();
+    this.#gate.settle();
   }
 
   #begin(id: number, asked: FetchRequest): void {
