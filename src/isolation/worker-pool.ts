@@ -43,8 +43,10 @@ export interface Visit<W> {
   forbid(): void;
 }
 
-/** Starts a worker of one key; null where that does not work. */
-export type Prepare<W> = () => Promise<W | null>;
+/**
+ * Starts a worker of one key; null where that does not work, and soon after the signal was aborted.
+ */
+export type Prepare<W> = (signal: AbortSignal) => Promise<W | null>;
 
 /** Workers of one key. */
 interface Line<W> {
@@ -57,6 +59,8 @@ interface Line<W> {
   usedAt: number;
   faults: number;
   isForbidden: boolean;
+  /** Aborted when nothing of this line is wanted any more. */
+  readonly gone: AbortController;
 }
 
 /** Starting takes a CPU: never more at once, whatever is wanted. */
@@ -133,7 +137,7 @@ export class WorkerPool<W extends PooledWorker> {
     for (const line of this.#lines.values()) {
       for (const { worker } of line.ready.splice(0)) this.#discard(worker);
       // What is still being started belongs to a line that is not there any more.
-      line.isForbidden = true;
+      line.gone.abort();
     }
     this.#lines.clear();
     await Promise.all(this.#leaving);
@@ -170,7 +174,8 @@ export class WorkerPool<W extends PooledWorker> {
       if (line.usedAt <= oldest)
         for (const { worker } of line.ready.splice(0)) this.#discard(worker);
       while (line.ready.length > this.#wanted(line)) this.#discardOldest(line);
-      if (line.inUse + line.starting === 0 && line.usedAt <= oldest) this.#lines.delete(key);
+      if (line.inUse + line.starting + line.ready.length > 0 || line.usedAt > oldest) continue;
+      this.#lines.delete(key);
     }
   }
 
@@ -184,6 +189,7 @@ export class WorkerPool<W extends PooledWorker> {
       usedAt: 0,
       faults: 0,
       isForbidden: false,
+      gone: new AbortController(),
     };
     if (this.#closing === null && this.#lines.size < KEYS_MAX) this.#lines.set(key, line);
     return line;
@@ -203,8 +209,8 @@ export class WorkerPool<W extends PooledWorker> {
 
   /** @returns false when it is not wanted any more, or there is no room for it */
   #keep(line: Line<W>, worker: W): boolean {
-    const isKnown = [...this.#lines.values()].includes(line) && !line.isForbidden;
-    if (!isKnown || this.#closing !== null || !this.#makeRoom(line)) return false;
+    const isWanted = !line.gone.signal.aborted && !line.isForbidden;
+    if (!isWanted || this.#closing !== null || !this.#makeRoom(line)) return false;
     line.ready.push({ worker, since: this.#clock() });
     worker.onFault(() => this.#onFault(line, worker));
     return true;
@@ -254,7 +260,7 @@ export class WorkerPool<W extends PooledWorker> {
   #start(line: Line<W>): void {
     this.#starting += 1;
     line.starting += 1;
-    const prepared = line.prepare().catch((cause: unknown) => {
+    const prepared = line.prepare(line.gone.signal).catch((cause: unknown) => {
       this.#failures.push(cause);
       return null;
     });
@@ -307,7 +313,7 @@ export class WorkerPool<W extends PooledWorker> {
     clearInterval(this.#sweeper);
     this.#onClose();
     if (this.#refill !== null) clearTimeout(this.#refill);
-    // What was being started is ended when it is ready, and that has to be waited for, too.
+    // What was being started has to be ended first, and that has to be waited for, too.
     do await this.clear();
     while (this.#leaving.size > 0);
     if (this.#failures.length > 0)
