@@ -51,7 +51,8 @@ export type Prepare<W> = (signal: AbortSignal) => Promise<W | null>;
 /** Workers of one key. */
 interface Line<W> {
   readonly prepare: Prepare<W>;
-  readonly ready: { readonly worker: W; readonly since: number }[];
+  /** The next one to be used is at the end. */
+  readonly ready: W[];
   starting: number;
   inUse: number;
   /** Most calls at once in this half of the idle time, and in the half before. */
@@ -123,7 +124,7 @@ export class WorkerPool<W extends PooledWorker> {
       worker,
       leave: (back = null) => {
         line.inUse -= 1;
-        if (back !== null && !this.#keep(line, back)) this.#discard(back);
+        if (back !== null && !this.#keep(line, back, 'next')) this.#discard(back);
         this.#refillAfter(0);
       },
       forbid: () => {
@@ -135,7 +136,7 @@ export class WorkerPool<W extends PooledWorker> {
   /** Ends every worker that lies ready, and those that are being started. Later calls start anew. */
   async clear(): Promise<void> {
     for (const line of this.#lines.values()) {
-      for (const { worker } of line.ready.splice(0)) this.#discard(worker);
+      for (const worker of line.ready.splice(0)) this.#discard(worker);
       // What is still being started belongs to a line that is not there any more.
       line.gone.abort();
     }
@@ -171,9 +172,8 @@ export class WorkerPool<W extends PooledWorker> {
     for (const [key, line] of this.#lines) {
       line.peaks = [line.inUse, line.peaks[0]];
       line.faults = 0;
-      if (line.usedAt <= oldest)
-        for (const { worker } of line.ready.splice(0)) this.#discard(worker);
-      while (line.ready.length > this.#wanted(line)) this.#discardOldest(line);
+      if (line.usedAt <= oldest) for (const worker of line.ready.splice(0)) this.#discard(worker);
+      while (line.ready.length > this.#wanted(line)) this.#discardLast(line);
       if (line.inUse + line.starting + line.ready.length > 0 || line.usedAt > oldest) continue;
       this.#lines.delete(key);
     }
@@ -195,29 +195,30 @@ export class WorkerPool<W extends PooledWorker> {
     return line;
   }
 
-  /** The last that came is the first to go: what is not needed grows old. */
   #take(line: Line<W>): W | null {
     for (let next = line.ready.pop(); next !== undefined; next = line.ready.pop()) {
-      if (!next.worker.isFit()) this.#discard(next.worker);
+      if (!next.isFit()) this.#discard(next);
       else {
         line.faults = 0;
-        return next.worker;
+        return next;
       }
     }
     return null;
   }
 
   /** @returns false when it is not wanted any more, or there is no room for it */
-  #keep(line: Line<W>, worker: W): boolean {
+  #keep(line: Line<W>, worker: W, turn: 'next' | 'last'): boolean {
     const isWanted = !line.gone.signal.aborted && !line.isForbidden;
     if (!isWanted || this.#closing !== null || !this.#makeRoom(line)) return false;
-    line.ready.push({ worker, since: this.#clock() });
+    // One that has served already is worn out before another is begun.
+    if (turn === 'next') line.ready.push(worker);
+    else line.ready.unshift(worker);
     worker.onFault(() => this.#onFault(line, worker));
     return true;
   }
 
   #onFault(line: Line<W>, worker: W): void {
-    const at = line.ready.findIndex((each) => each.worker === worker);
+    const at = line.ready.indexOf(worker);
     // It was taken: whoever has it knows.
     if (at < 0) return;
     line.ready.splice(at, 1);
@@ -269,7 +270,7 @@ export class WorkerPool<W extends PooledWorker> {
       line.starting -= 1;
       if (worker === null) line.faults += 1;
       else this.#memoryGuess = worker.memoryBytes;
-      const isKept = worker !== null && this.#keep(line, worker);
+      const isKept = worker !== null && this.#keep(line, worker, 'last');
       this.#startNext();
       if (worker !== null && !isKept) await worker.end();
     });
@@ -283,7 +284,7 @@ export class WorkerPool<W extends PooledWorker> {
         .filter(({ ready, usedAt }) => ready.length > 0 && usedAt < line.usedAt)
         .sort((a, b) => a.usedAt - b.usedAt);
       if (victim === undefined) return false;
-      this.#discardOldest(victim);
+      this.#discardLast(victim);
     }
     return true;
   }
@@ -291,18 +292,18 @@ export class WorkerPool<W extends PooledWorker> {
   #fits(): boolean {
     const { workersMax, memoryMbMax } = this.#bounds;
     const ready = this.#all();
-    const held = ready.reduce((sum, { worker }) => sum + worker.memoryBytes, 0);
+    const held = ready.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0);
     const coming = (this.#starting + 1) * this.#memoryGuess;
     return ready.length + this.#starting < workersMax && held + coming <= memoryMbMax * 2 ** 20;
   }
 
-  #all(): readonly { readonly worker: W }[] {
+  #all(): readonly W[] {
     return [...this.#lines.values()].flatMap(({ ready }) => ready);
   }
 
-  #discardOldest(line: Line<W>): void {
-    const oldest = line.ready.shift();
-    if (oldest !== undefined) this.#discard(oldest.worker);
+  #discardLast(line: Line<W>): void {
+    const last = line.ready.shift();
+    if (last !== undefined) this.#discard(last);
   }
 
   #discard(worker: W): void {
