@@ -28,7 +28,7 @@ export type EnforceDecorator = <This, A extends unknown[], R>(
  * Puts a function of this process under a policy: its rules, redaction and audit hold; isolation
  * does not, because the function runs here. When the policy sets a limit that needs isolation, calls
  * reject with `ENF_ISOLATION_UNAVAILABLE` unless `trusted` waives it. At a deadline the call rejects
- * and the function may run on.
+ * and the function may run on; `currentCall().signal` tells it to stop.
  *
  * The policy is read and the trail opened at the first call, once.
  *

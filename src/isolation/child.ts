@@ -114,16 +114,17 @@ type ChildStdio = readonly [
 // The types of execa know descriptors up to 9; its code takes any.
 type Stdio = readonly ['ignore' | 'pipe', 'pipe', 'pipe', ...('ignore' | 'pipe' | 9)[]];
 
-/** 0–2 standard, 3 frames, 4 table, 5 report, 6 the launcher itself, then texts. */
+/** 0–2 standard, 3 frames, 4 table, 5 report; 6 the launcher itself, then texts; then descriptors. */
 function stdioOf({ channel, launch }: LaunchPlan): Stdio {
   const isWorker = channel === 'frames';
   const stdin = isWorker ? 'ignore' : 'pipe';
   if (launch === undefined)
     return [stdin, 'pipe', 'pipe', ...(isWorker ? (['pipe'] as const) : [])];
-  const { descriptor, texts } = launch;
+  const { descriptor, texts, descriptors } = launch;
   const chained = descriptor === null ? [] : [descriptor as 9, ...texts.map(() => 'pipe' as const)];
+  const kept = descriptors.map((each) => each as 9);
   // A command's descriptor 3 is only there because the launcher counts on 3 to 5 being taken.
-  return [stdin, 'pipe', 'pipe', 'pipe', 'pipe', 'pipe', ...chained];
+  return [stdin, 'pipe', 'pipe', 'pipe', 'pipe', 'pipe', ...chained, ...kept];
 }
 
 /** EPIPE and ECONNRESET say that the child closed its end, which its exit or the deadline will tell. */

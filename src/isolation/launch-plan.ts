@@ -1,4 +1,5 @@
 import type { Layer } from '../call.ts';
+import type { Resolution } from './egress-gate.ts';
 import type { LaunchRow } from './launch-table.ts';
 import type { LimitWatch, OnBlind, OnBreach, UsageBefore } from './limit-watch.ts';
 import type { ProcessTree } from './process-tree.ts';
@@ -15,6 +16,8 @@ export interface LaunchPlan {
   readonly layers: readonly Layer[];
   /** SHA-256 of the system call filter; null where there is none. */
   readonly profileDigest: string | null;
+  /** Present when the supervisor makes the requests of `fetch`: how it finds addresses then. */
+  readonly fetchResolution?: Resolution;
   /** Present when `file` is the launcher. */
   readonly launch?: LauncherPlan;
   /** Watches memory, CPU time and processes, from what the worker had used before. */
@@ -49,4 +52,6 @@ export interface LauncherPlan {
   readonly descriptor: number | null;
   /** Texts the child reads from descriptors 7, 8 … */
   readonly texts: readonly string[];
+  /** Descriptors of ours for the child, from the first number on that is free behind these. */
+  readonly descriptors: readonly number[];
 }

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname } from 'node:path';
 import type { WorkerSetup } from '../../worker/protocol.ts';
@@ -6,6 +7,9 @@ import { openedForOthers } from './access-by-others.ts';
 import { type BubblewrapLaunch, bubblewrapArguments } from './bubblewrap.ts';
 import type { CallCgroup } from './cgroup-call.ts';
 import { watchCgroup } from './cgroup-watch.ts';
+import { fileKey } from './disk-usage.ts';
+import { type DiskWatch, watchBoth } from './disk-watch.ts';
+import type { Resolution } from './egress-gate.ts';
 import { buildEnvironment } from './environment.ts';
 import type { ExplanationSection } from './explanation.ts';
 import type { FilesystemView } from './filesystem-view.ts';
@@ -20,12 +24,14 @@ import { explainLaunchTable } from './launch-table-explain.ts';
 import { buildLaunchRows, type LaunchResourceLimits } from './launch-table-rows.ts';
 import { usageOf, watchLimits } from './limit-watch.ts';
 import type { LinuxHost } from './linux-host.ts';
+import type { ProcessTree } from './process-tree.ts';
 import type { WorkerSpec } from './runner.ts';
 import type { BuiltinProfile } from './seccomp-builtin.ts';
 import type { FilterCache } from './seccomp-cache.ts';
 import { denyRules, type SeccompSituation } from './seccomp-rules.ts';
 import type { ResolvedTarget } from './tool-target.ts';
 import { entryPath, nodePath, programOf, type WorkerProgram } from './worker-program.ts';
+import type { OwnedPaths } from './write-path-owners.ts';
 
 /** What one call at `hardened` or `isolated` was given to run with. */
 export interface LinuxCall {
@@ -35,10 +41,18 @@ export interface LinuxCall {
   /** The call's own user, where the supervisor is root. */
   readonly uid: number | null;
   readonly cgroup: CallCgroup | null;
+  /** Whose the write paths are, where the call has a user of its own. */
+  readonly owners: readonly OwnedPaths[];
+  /** An open mapping for each of the owners; none where nothing is started. */
+  readonly mappings: readonly number[];
+  /** Counts what the call writes; null where nothing has to be counted, and for `explain`. */
+  readonly disk: DiskWatch | null;
   /** On this host at `hardened`; a tmpfs of that name at `isolated`. */
   readonly scratch: string;
   /** The proxy that is the call's only way out, where the policy names domains. */
   readonly egress: { readonly socketPath: string; readonly credentials: string } | null;
+  /** How the supervisor finds addresses for a call without a network of its own. */
+  readonly resolution: Resolution;
   /** Never readable for a tool: trail, policies, keys, state. */
   readonly protectedPaths: readonly string[];
   /** Those of earlier calls. */
@@ -98,6 +112,7 @@ export function planLinuxCall(call: LinuxCall): LinuxPlan {
     layers: layersOf(call, choice),
     profileDigest: filter.digest,
     masks: view.masks,
+    ...(brokersFetch(call) ? { fetchResolution: call.resolution } : {}),
     isCurrent,
     launch: {
       architecture: host.launcher.architecture,
@@ -107,14 +122,36 @@ export function planLinuxCall(call: LinuxCall): LinuxPlan {
           : [outerRows(parts, sandbox), innerRows(parts)],
       descriptor: isIsolated ? host.launcher.descriptor : null,
       texts: sandbox?.data.map(({ text }) => text) ?? [],
+      descriptors: call.mappings,
     },
-    watch: (tree, onBreach, onBlind, before) =>
-      cgroup === null
-        ? watchLimits(tree, isIsolated ? withSandbox(limits) : limits, onBreach, onBlind, before)
-        : watchCgroup(cgroup, limits, onBreach, onBlind, before),
+    watch: (tree, onBreach, onBlind, before) => {
+      const watch =
+        cgroup === null
+          ? watchLimits(tree, isIsolated ? withSandbox(limits) : limits, onBreach, onBlind, before)
+          : watchCgroup(cgroup, limits, onBreach, onBlind, before);
+      if (call.disk === null) return watch;
+      const pids = (): Promise<readonly number[]> => pidsOf(cgroup, tree);
+      const ignored = new Set([fileKey(host.launcher.descriptor)]);
+      return watchBoth(watch, call.disk.start({ pids, ignored, onBreach, onBlind }));
+    },
     ownProcesses: isIsolated ? 1 + SANDBOX_PROCESSES : 1,
     usage: async (tree) => (cgroup === null ? usageOf(tree) : cgroup.readUsage()),
   };
+}
+
+/** At `hardened` there is no network to empty: the supervisor makes the requests. */
+function brokersFetch({ job, tier }: LinuxCall): boolean {
+  return tier === 'hardened' && typeof job.confinement.network === 'object';
+}
+
+/** Everything that runs for the call. 0 is a process that cannot be seen from here. */
+async function pidsOf(cgroup: CallCgroup | null, tree: ProcessTree): Promise<readonly number[]> {
+  const [file] = cgroup?.procsFiles ?? [];
+  if (file === undefined) return (await tree.refresh()).map(({ pid }) => pid);
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .map(Number)
+    .filter((pid) => pid > 0);
 }
 
 function withSandbox(limits: Limits): Limits {
@@ -139,6 +176,7 @@ export function explainLinuxCall(call: LinuxCall): readonly ExplanationSection[]
     { title: `System calls: profile ${choice.profile}, SHA-256 ${profileDigest}`, lines: denied },
     { title: 'May read', lines: view.read },
     { title: 'May write', lines: view.write },
+    { title: 'Files that it makes there belong to', lines: call.owners.flatMap(explainOwner) },
     { title: 'May execute', lines: view.execute },
     { title: 'Notes on files', lines: view.notes },
     ...stages.map((rows, stage) => ({
@@ -146,6 +184,10 @@ export function explainLinuxCall(call: LinuxCall): readonly ExplanationSection[]
       lines: explainLaunchTable(rows).trimEnd().split('\n'),
     })),
   ].filter(({ lines }) => lines.length > 0);
+}
+
+function explainOwner({ owner, paths }: OwnedPaths): readonly string[] {
+  return paths.map((path) => `${path}: uid ${owner.uid}, gid ${owner.gid}`);
 }
 
 /** The profile of a call, after the defaults for its kind of tool. */
@@ -259,6 +301,7 @@ function hardenedRows({ call, view, env, program, filterFor }: Parts, pid: numbe
     env,
     cwd: scratch,
     closeFrom: program.channel === 'frames' ? 4 : 3,
+    owners: call.owners.map(({ paths }) => paths),
   });
 }
 
@@ -302,6 +345,7 @@ function outerRows({ call }: Parts, { argv, binds, data }: BubblewrapLaunch): Ro
     cwd: '/',
     closeFrom: FIRST_TEXT_DESCRIPTOR + data.length,
     paths: binds.map(({ path }) => path),
+    owners: call.owners.map(({ paths }) => paths),
     keepCapabilities: uid !== null,
     tableFollows: true,
   });
@@ -325,10 +369,11 @@ function innerRows({ call, view, env, program, filterFor }: Parts): Rows {
 }
 
 function landlockRules(
-  { host, job, egress }: LinuxCall,
+  call: LinuxCall,
   { read, write, execute }: FilesystemView,
   { ownProc }: Pick<LandlockRules, 'ownProc'>,
 ): LandlockRules {
+  const { host, job, egress } = call;
   return {
     abi: host.landlockAbi,
     // Opened after the change of user, by the row for `ownProc`: the link would be the supervisor's.
@@ -337,7 +382,7 @@ function landlockRules(
     execute,
     unixSockets: egress === null ? [] : [EGRESS_SOCKET],
     ownProc,
-    denyTcpAndUdp: job.confinement.network === 'none',
+    denyTcpAndUdp: job.confinement.network === 'none' || brokersFetch(call),
   };
 }
 
@@ -356,10 +401,8 @@ function resourceLimits({ job, host, uid, cgroup }: LinuxCall): LaunchResourceLi
   };
 }
 
-function layersOf(
-  { job, tier, host, uid, cgroup }: LinuxCall,
-  { profile, exec }: SandboxChoice,
-): readonly Layer[] {
+function layersOf(call: LinuxCall, { profile, exec }: SandboxChoice): readonly Layer[] {
+  const { job, tier, host, uid, cgroup, owners, disk, egress } = call;
   const { network } = job.confinement;
   return [
     ...['own-process', 'scrubbed-environment', 'wall-clock', 'output-cap'],
@@ -368,10 +411,13 @@ function layersOf(
     `seccomp-${profile}`,
     ...(exec === 'none' ? ['no-new-process'] : []),
     ...(uid === null ? [] : ['own-user']),
+    ...(owners.length === 0 ? [] : ['mapped-owners']),
+    ...(disk === null ? [] : ['disk-watched']),
     ...(cgroup?.layers ?? ['memory-sampled', 'cpu-sampled', 'processes-sampled']),
     ...(tier === 'isolated' ? ['pid-namespace', 'mount-namespace', 'ipc-namespace'] : []),
     ...(tier === 'isolated' && network !== 'unrestricted' ? ['network-namespace'] : []),
-    ...(typeof network === 'object' ? ['egress-proxy'] : []),
+    ...(egress === null ? [] : ['egress-proxy']),
+    ...(brokersFetch(call) ? ['brokered-fetch'] : []),
   ];
 }
 

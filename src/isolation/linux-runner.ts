@@ -2,23 +2,21 @@ import { chown } from 'node:fs/promises';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Confinement } from '../call.ts';
-import { isReadableByOthers } from './access-by-others.ts';
+import { isReachableByOthers, isReadableByOthers } from './access-by-others.ts';
 import { MountPoints } from './bubblewrap-mount-points.ts';
 import { createCallCgroup } from './cgroup.ts';
 import type { CallCgroup } from './cgroup-call.ts';
-import {
-  type EgressProxy,
-  type EgressProxyOptions,
-  type EgressRecord,
-  startEgressProxy,
-} from './egress-proxy.ts';
+import { type DiskWatch, prepareDiskWatch } from './disk-watch.ts';
+import type { EgressGateOptions, EgressRecord, Resolution } from './egress-gate.ts';
+import { type EgressProxy, startEgressProxy } from './egress-proxy.ts';
 import type { ExplanationSection } from './explanation.ts';
 import { ViewCache } from './filesystem-view-cache.ts';
 import type { Holdings } from './holdings.ts';
 import type { Shortfall } from './host-support-error.ts';
 import { killUser } from './kill-user.ts';
 import type { LinuxHost } from './linux-host.ts';
-import { explainLinuxCall, planLinuxCall, sandboxChoice } from './linux-plan.ts';
+import { explainLinuxCall, type LinuxCall, planLinuxCall, sandboxChoice } from './linux-plan.ts';
+import { PinnedPaths } from './pinned-paths.ts';
 import type { Job, Runner, RunReport, WorkerSpec } from './runner.ts';
 import { FilterCache } from './seccomp-cache.ts';
 import type { ResolvedTarget } from './tool-target.ts';
@@ -26,6 +24,7 @@ import type { WorkerPool } from './worker-pool.ts';
 import { entryPath, nodePath } from './worker-program.ts';
 import type { Furnish, Furnishing, WorkerSeat } from './worker-seat.ts';
 import { WorkerSeats } from './worker-seats.ts';
+import { openOwners, realPathsOf, writePathOwners } from './write-path-owners.ts';
 
 const ENFORCES = [
   'environment',
@@ -39,11 +38,9 @@ const ENFORCES = [
   'resource_limits.max_processes',
   'resource_limits.max_open_files',
   'resource_limits.max_file_size_mb',
+  'resource_limits.max_disk_mb',
   'resource_limits.max_output_size_bytes',
 ];
-
-/** How the egress proxy finds addresses, and which it never connects to. */
-export type Resolution = Pick<EgressProxyOptions, 'resolve' | 'forbidden'>;
 
 /**
  * Confines a call by the kernel before its program starts: the launcher sets limits, Landlock, a
@@ -58,6 +55,7 @@ export class LinuxRunner implements Runner {
   readonly #protectedPaths: readonly string[];
   readonly #resolution: Resolution;
   readonly #mountPoints: MountPoints = new MountPoints();
+  readonly #pinnedPaths: PinnedPaths = new PinnedPaths();
   readonly #views: ViewCache = new ViewCache();
   readonly #filters: FilterCache = new FilterCache();
   readonly #seats: WorkerSeats;
@@ -81,18 +79,13 @@ export class LinuxRunner implements Runner {
     this.layers = layersAlwaysThere(tier, host);
     const furnish: Furnish = (...place) => this.#furnish(...place);
     this.#seats = new WorkerSeats({ tier, layers: [], furnish, pool });
-    this.enforces = new Set([
-      ...ENFORCES,
-      ...(tier === 'isolated' ? ['resource_limits.max_disk_mb'] : []),
-    ]);
+    this.enforces = new Set(ENFORCES);
   }
 
   unsuited(target: ResolvedTarget, confinement: Confinement): Shortfall | null {
     const { network, filesystem } = confinement;
-    if (typeof network === 'object' && this.tier === 'hardened') return NO_DOMAINS;
-    if (this.#host.identities !== null && filesystem.write.length > 0) return NO_WRITE_AS_ROOT;
-    const isQuotaAsked = confinement.explicit.has('resource_limits.max_disk_mb');
-    if (isQuotaAsked && filesystem.write.length > 0) return NO_QUOTA;
+    const isBrokered = typeof network === 'object' && this.tier === 'hardened';
+    if (isBrokered && target.kind !== 'module') return NO_DOMAINS;
     if (this.tier === 'isolated') return null;
     const { profile, exec } = sandboxChoice(target, confinement);
     const isSameUser = this.#host.identities === null;
@@ -100,6 +93,10 @@ export class LinuxRunner implements Runner {
       ? undefined
       : codeOf(target).find((path) => !isReadableByOthers(path));
     if (closed !== undefined) return notReadable(closed);
+    const far = isSameUser
+      ? undefined
+      : filesystem.write.find((path) => !isReachableByOthers(path));
+    if (far !== undefined) return notReachable(far);
     if (profile === 'compat' && isSameUser) return NO_COMPAT;
     const isContained = !isSameUser || this.#host.cgroups.works || exec === 'none';
     return isContained ? null : NOT_CONTAINED;
@@ -110,11 +107,15 @@ export class LinuxRunner implements Runner {
     if (uid !== null) this.#host.identities?.release(uid);
     return explainLinuxCall({
       job,
+      owners: uid === null ? [] : writePathOwners(job.confinement.filesystem.write),
+      mappings: [],
+      disk: null,
       tier: this.tier,
       host: this.#host,
       uid,
       cgroup: null,
       egress: null,
+      resolution: this.#resolution,
       scratch: join(tmpdir(), 'enforcecore-scratch'),
       protectedPaths: this.#protectedPaths,
       views: this.#views,
@@ -132,11 +133,15 @@ export class LinuxRunner implements Runner {
   }
 
   async #furnish(spec: WorkerSpec, scratch: string, holdings: Holdings): Promise<Furnishing> {
-    const { uid, cgroup, egress, attend } = await this.#acquire(spec, scratch, holdings);
+    const { filesystem } = spec.confinement;
+    this.#pinnedPaths.check(filesystem);
+    const { attend, ...acquired } = await this.#acquire(spec, scratch, holdings);
+    const { uid, cgroup, egress, disk } = acquired;
+    // What lies in them is counted before the call, and others may write there while a worker waits.
+    const countsWritePaths = disk !== null && filesystem.write.length > 0;
     const plan = planLinuxCall({
-      uid,
-      cgroup,
-      egress,
+      ...acquired,
+      resolution: this.#resolution,
       job: spec,
       scratch,
       tier: this.tier,
@@ -158,8 +163,12 @@ export class LinuxRunner implements Runner {
           : { isContained: true, countProcesses: () => cgroup.countProcesses() }),
       },
       attend,
-      isCurrent: () => plan.isCurrent() && addresses === ownAddresses(spec),
-      mayWait: plan.masks.every(({ exists }) => exists),
+      isCurrent: () =>
+        plan.isCurrent() &&
+        addresses === ownAddresses(spec) &&
+        this.#pinnedPaths.swappedIn(filesystem) === null,
+      mayWait: plan.masks.every(({ exists }) => exists) && !countsWritePaths,
+      // What one call left connected would be the next one's.
       mayServeAgain: egress === null && this.#showsWhatIsLeft(spec, cgroup),
     };
   }
@@ -179,15 +188,26 @@ export class LinuxRunner implements Runner {
     if (uid !== null) holdings.add(() => identities?.release(uid));
     const cgroup = cgroups.works ? await createCallCgroup(cgroups, spec.confinement.limits) : null;
     if (cgroup !== null) holdings.addLate(() => cgroup.remove());
+    const owners = uid === null ? [] : writePathOwners(spec.confinement.filesystem.write);
+    const open = await openOwners(this.#host.launcher, owners, uid ?? 0);
+    holdings.add(open.close);
     const ear = new EgressEar();
-    const egress = await startEgress(spec, scratch, {
-      ...this.#resolution,
-      onRecord: ear.onRecord,
-    });
+    const way = { ...this.#resolution, onRecord: ear.onRecord };
+    const egress = this.tier === 'isolated' ? await startEgress(spec, scratch, way) : null;
     if (egress !== null) holdings.add(() => egress.close());
     // At `isolated` the folder stays the supervisor's: it holds the socket, and a tmpfs lies over it.
     if (uid !== null && this.tier === 'hardened') await chown(scratch, uid, uid);
-    return { uid, cgroup, egress, attend: ear.attend };
+    const disk = await this.#diskWatch(spec, scratch);
+    return { uid, cgroup, egress, owners, mappings: open.descriptors, disk, attend: ear.attend };
+  }
+
+  /** At `isolated` the scratch is a file system of its own size. */
+  async #diskWatch({ confinement }: WorkerSpec, scratch: string): Promise<DiskWatch | null> {
+    const bytesMax = confinement.limits.diskBytes;
+    const paths = realPathsOf(confinement.filesystem.write);
+    const unbounded = this.tier === 'hardened' ? scratch : null;
+    if (!Number.isFinite(bytesMax) || (paths.length === 0 && unbounded === null)) return null;
+    return prepareDiskWatch({ paths, scratch: unbounded, bytesMax });
   }
 
   /** Whatever the kill of the tree missed. A pid namespace has died as a whole by then. */
@@ -198,9 +218,7 @@ export class LinuxRunner implements Runner {
   }
 }
 
-interface Acquired {
-  readonly uid: number | null;
-  readonly cgroup: CallCgroup | null;
+interface Acquired extends Pick<LinuxCall, 'uid' | 'cgroup' | 'owners' | 'mappings' | 'disk'> {
   readonly egress: EgressProxy | null;
   readonly attend: (job: Pick<Job, 'onEgress'>) => void;
 }
@@ -224,7 +242,7 @@ class EgressEar {
 async function startEgress(
   { confinement }: WorkerSpec,
   scratch: string,
-  options: Resolution & Pick<EgressProxyOptions, 'onRecord'>,
+  options: Resolution & Pick<EgressGateOptions, 'onRecord'>,
 ): Promise<EgressProxy | null> {
   const rules = confinement.network;
   if (typeof rules !== 'object') return null;
@@ -251,6 +269,13 @@ function notReadable(path: string): Shortfall {
   };
 }
 
+function notReachable(path: string): Shortfall {
+  return {
+    cause: `a root supervisor runs each tool as a user of its own, which may not enter the folders above \`${path}\``,
+    remedy: 'install bubblewrap, or let others enter these folders (`chmod o+x`)',
+  };
+}
+
 function layersAlwaysThere(tier: 'hardened' | 'isolated', host: LinuxHost): readonly string[] {
   return [
     ...['own-process', 'scrubbed-environment', 'wall-clock', 'output-cap'],
@@ -262,16 +287,9 @@ function layersAlwaysThere(tier: 'hardened' | 'isolated', host: LinuxHost): read
 }
 
 const NO_DOMAINS: Shortfall = {
-  cause: 'connections to named domains only need a network namespace',
-  remedy: 'install bubblewrap, or write `network: unrestricted`',
-};
-const NO_WRITE_AS_ROOT: Shortfall = {
-  cause: 'a root supervisor runs each tool as a user of its own, which may not write there',
-  remedy: 'run the supervisor as the owner of the write paths',
-};
-const NO_QUOTA: Shortfall = {
-  cause: '`max_disk_mb` bounds the scratch folder, not the write paths of the policy',
-  remedy: 'take `resource_limits.max_disk_mb` or `filesystem.write` out of the policy',
+  cause: 'a command needs a network namespace to reach named domains and no others',
+  remedy:
+    'install bubblewrap, make the tool a module that uses `fetch`, or write `network: unrestricted`',
 };
 const NO_COMPAT: Shortfall = {
   cause: 'profile `compat` needs tier `isolated` or a user of its own',
