@@ -24,6 +24,7 @@ import { explainLinuxCall, type LinuxCall, planLinuxCall, sandboxChoice } from '
 import { PinnedPaths } from './pinned-paths.ts';
 import { runInScratch } from './run-in-scratch.ts';
 import { emptyReport, type Job, type RunEnd, type Runner, type RunReport } from './runner.ts';
+import { RunningMasks } from './running-masks.ts';
 import { superviseProcess } from './supervisor.ts';
 import type { ResolvedTarget } from './tool-target.ts';
 import { entryPath, nodePath } from './worker-program.ts';
@@ -61,6 +62,7 @@ export class LinuxRunner implements Runner {
   readonly #protectedPaths: readonly string[];
   readonly #resolution: Resolution;
   readonly #mountPoints: MountPoints = new MountPoints();
+  readonly #runningMasks: RunningMasks = new RunningMasks();
   readonly #pinnedPaths: PinnedPaths = new PinnedPaths();
   readonly #live = new Set<number>();
   readonly #unguard: () => void = guardGroups(this.#live);
@@ -109,6 +111,7 @@ export class LinuxRunner implements Runner {
       job,
       owners: uid === null ? [] : writePathOwners(job.confinement.filesystem.write),
       mappings: [],
+      settleMasks: (masks) => masks,
       disk: null,
       tier: this.tier,
       host: this.#host,
@@ -133,6 +136,7 @@ export class LinuxRunner implements Runner {
       const { uid, cgroup } = acquired;
       const plan = planLinuxCall({
         ...acquired,
+        settleMasks: (masks) => this.#runningMasks.settled(masks),
         job,
         scratch,
         tier: this.tier,
@@ -140,6 +144,8 @@ export class LinuxRunner implements Runner {
         protectedPaths: this.#protectedPaths,
         inherited: process.env,
       });
+      const write = realPathsOf(job.confinement.filesystem.write);
+      holdings.add(this.#runningMasks.hold({ write, masks: plan.masks }));
       holdings.add(this.#mountPoints.hold(plan.masks));
       const contain = (): Promise<void> => this.#contain(uid, cgroup);
       return await superviseProcess({ ...plan, contain }, job, this.#live);
