@@ -29,7 +29,7 @@ export interface WorkerSetup {
   readonly way?: { readonly socketPath: string; readonly credentials: string };
 }
 
-/** Sent once, to a worker that said it is ready. */
+/** Sent to a worker that said it is ready, or that ended a call which said `more`. */
 export interface StartMessage {
   readonly type: 'start';
   readonly callId: string;
@@ -38,6 +38,8 @@ export interface StartMessage {
   readonly module: string;
   /** Absent: the default export. */
   readonly export?: string;
+  /** Another call may follow: the worker does not end with this one. */
+  readonly more?: boolean;
   readonly args: unknown;
   readonly resultBytesMax: number;
 }

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
@@ -20,6 +21,8 @@ export interface Child {
   readonly streams: readonly { destroy(): unknown }[];
   /** Settles at its exit, whether or not its pipes are still held open by others. */
   readonly exited: Promise<ChildExit>;
+  /** Whether it keeps this process running; it does at first. */
+  readonly hold: (isHeld: boolean) => void;
 }
 
 export interface ChildExit {
@@ -27,6 +30,8 @@ export interface ChildExit {
   readonly signal: string | null;
 }
 
+/** After the kill, this long for the exit code to arrive. */
+const EXIT_MS_MAX = 1000;
 /**
  * After the kill, pipes that give nothing for this many turns of the event loop, of at least 1 ms
  * each, are given up. Not measured as time: while this process is busy no time is long enough, and
@@ -77,7 +82,22 @@ export async function startChild(plan: LaunchPlan): Promise<Child | { readonly c
     exited: new Promise((resolve) => {
       child.once('exit', (code, signal) => resolve({ code, signal }));
     }),
+    hold: (isHeld) => {
+      // The pipes of a child are sockets; what a stream in general lacks they have.
+      const pipes = (streams as readonly unknown[] as readonly Socket[]).filter(
+        (pipe) => !pipe.destroyed,
+      );
+      for (const handle of [child, ...pipes])
+        if (isHeld) handle.ref();
+        else handle.unref();
+    },
   };
+}
+
+/** @returns false when the child did not exit in time: the kernel keeps it from dying */
+export async function whenExited({ exited }: Child): Promise<boolean> {
+  const late = delay(EXIT_MS_MAX, false, { ref: false });
+  return Promise.race([exited.then(() => true), late]);
 }
 
 type ChildStdio = readonly [

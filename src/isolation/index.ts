@@ -17,6 +17,7 @@ export {
   checkTarget,
   type DigestCache,
   defaultToolName,
+  type FunctionCall,
   type ResolvedTarget,
   resolveTarget,
 } from './tool-target.ts';

@@ -1,6 +1,6 @@
 import type { Layer } from '../call.ts';
 import type { LaunchRow } from './launch-table.ts';
-import type { LimitWatch, OnBlind, OnBreach } from './limit-watch.ts';
+import type { LimitWatch, OnBlind, OnBreach, UsageBefore } from './limit-watch.ts';
 import type { ProcessTree } from './process-tree.ts';
 import type { Architecture } from './seccomp-syscalls.ts';
 
@@ -17,10 +17,21 @@ export interface LaunchPlan {
   readonly profileDigest: string | null;
   /** Present when `file` is the launcher. */
   readonly launch?: LauncherPlan;
-  /** Watches memory, CPU time and processes. */
-  readonly watch: (tree: ProcessTree, onBreach: OnBreach, onBlind: OnBlind) => LimitWatch;
+  /** Watches memory, CPU time and processes, from what the worker had used before. */
+  readonly watch: (
+    tree: ProcessTree,
+    onBreach: OnBreach,
+    onBlind: OnBlind,
+    before?: UsageBefore,
+  ) => LimitWatch;
+  /** Processes that are there before the tool adds any; 1 unless given. */
+  readonly ownProcesses?: number;
+  /** What the worker has used so far: `before` of its next call. */
+  readonly usage: (tree: ProcessTree) => Promise<UsageBefore>;
   /** Ends what a kill of the process tree may have missed. */
   readonly contain?: () => Promise<void>;
+  /** `contain` alone reaches everything, and says when nothing is left: a cgroup. */
+  readonly isContained?: boolean;
 }
 
 /** What the launcher is given besides its program. */

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname } from 'node:path';
@@ -12,7 +11,8 @@ import { fileKey } from './disk-usage.ts';
 import { type DiskWatch, watchBoth } from './disk-watch.ts';
 import { buildEnvironment } from './environment.ts';
 import type { ExplanationSection } from './explanation.ts';
-import { buildFilesystemView, type FilesystemView } from './filesystem-view.ts';
+import type { FilesystemView } from './filesystem-view.ts';
+import { type RecordedView, type ViewCache, withGranted } from './filesystem-view-cache.ts';
 import type { Mask } from './filesystem-view-masks.ts';
 import { isolationUnavailable } from './host-support-error.ts';
 import type { LandlockRules } from './landlock.ts';
@@ -21,20 +21,20 @@ import type { LaunchPlan } from './launch-plan.ts';
 import type { LaunchRow } from './launch-table.ts';
 import { explainLaunchTable } from './launch-table-explain.ts';
 import { buildLaunchRows, type LaunchResourceLimits } from './launch-table-rows.ts';
-import { watchLimits } from './limit-watch.ts';
+import { usageOf, watchLimits } from './limit-watch.ts';
 import type { LinuxHost } from './linux-host.ts';
 import type { ProcessTree } from './process-tree.ts';
-import type { Job } from './runner.ts';
-import { type BuiltinProfile, loadBuiltinProfile } from './seccomp-builtin.ts';
-import { compileSeccomp } from './seccomp-compile.ts';
-import { buildSeccompFilter, denyRules, type SeccompSituation } from './seccomp-rules.ts';
+import type { WorkerSpec } from './runner.ts';
+import type { BuiltinProfile } from './seccomp-builtin.ts';
+import type { FilterCache } from './seccomp-cache.ts';
+import { denyRules, type SeccompSituation } from './seccomp-rules.ts';
 import type { ResolvedTarget } from './tool-target.ts';
 import { entryPath, nodePath, programOf, type WorkerProgram } from './worker-program.ts';
 import type { OwnedPaths } from './write-path-owners.ts';
 
 /** What one call at `hardened` or `isolated` was given to run with. */
 export interface LinuxCall {
-  readonly job: Job;
+  readonly job: WorkerSpec;
   readonly tier: 'hardened' | 'isolated';
   readonly host: LinuxHost;
   /** The call's own user, where the supervisor is root. */
@@ -54,6 +54,10 @@ export interface LinuxCall {
   readonly egress: { readonly socketPath: string; readonly credentials: string } | null;
   /** Never readable for a tool: trail, policies, keys, state. */
   readonly protectedPaths: readonly string[];
+  /** Those of earlier calls. */
+  readonly views: ViewCache;
+  /** Those of earlier calls. */
+  readonly filters: FilterCache;
   readonly inherited: Readonly<Record<string, string | undefined>>;
 }
 
@@ -72,6 +76,8 @@ const SCRATCH_BYTES_DEFAULT = 1024 * 1024 * 1024;
 /** A plan, and the paths in the policy's write paths that are mounted over. */
 export interface LinuxPlan extends LaunchPlan {
   readonly masks: readonly Mask[];
+  /** Whether a plan made now would grant the same paths, and they are still the same files. */
+  readonly isCurrent: () => boolean;
 }
 
 /**
@@ -82,7 +88,7 @@ export interface LinuxPlan extends LaunchPlan {
 export function planLinuxCall(call: LinuxCall): LinuxPlan {
   const { job, tier, host, scratch, cgroup, inherited } = call;
   const choice = sandboxChoice(job.target, job.confinement);
-  const view = viewOf(call, choice);
+  const { view, isCurrent } = viewOf(call, choice);
   const holdsMemory = cgroup?.layers.includes('cgroup-memory') ?? false;
   const program = programOf(job, { setup: setupOf(call), holdsMemory });
   const env = {
@@ -91,8 +97,8 @@ export function planLinuxCall(call: LinuxCall): LinuxPlan {
       ? {}
       : { ENFORCECORE_EGRESS: call.egress.credentials }),
   };
-  const filters = filterMaker(call, choice);
-  const parts = { call, choice, view, env, program, filterFor: filters.filterFor };
+  const filter = call.filters.of(choice.profile, situationOf(call, choice));
+  const parts = { call, choice, view, env, program, filterFor: filter.forPid };
   const isIsolated = tier === 'isolated';
   const sandbox = isIsolated ? sandboxOf(parts) : null;
   const { limits } = job.confinement;
@@ -103,8 +109,9 @@ export function planLinuxCall(call: LinuxCall): LinuxPlan {
     cwd: '/',
     channel: program.channel,
     layers: layersOf(call, choice),
-    profileDigest: filters.digest,
+    profileDigest: filter.digest,
     masks: view.masks,
+    isCurrent,
     launch: {
       architecture: host.launcher.architecture,
       stages: (pid) =>
@@ -115,16 +122,18 @@ export function planLinuxCall(call: LinuxCall): LinuxPlan {
       texts: sandbox?.data.map(({ text }) => text) ?? [],
       descriptors: call.mappings,
     },
-    watch: (tree, onBreach, onBlind) => {
+    watch: (tree, onBreach, onBlind, before) => {
       const watch =
         cgroup === null
-          ? watchLimits(tree, isIsolated ? withSandbox(limits) : limits, onBreach, onBlind)
-          : watchCgroup(cgroup, limits, onBreach, onBlind);
+          ? watchLimits(tree, isIsolated ? withSandbox(limits) : limits, onBreach, onBlind, before)
+          : watchCgroup(cgroup, limits, onBreach, onBlind, before);
       if (call.disk === null) return watch;
       const pids = (): Promise<readonly number[]> => pidsOf(cgroup, tree);
       const ignored = new Set([fileKey(host.launcher.descriptor)]);
       return watchBoth(watch, call.disk.start({ pids, ignored, onBreach, onBlind }));
     },
+    ownProcesses: isIsolated ? 1 + SANDBOX_PROCESSES : 1,
+    usage: async (tree) => (cgroup === null ? usageOf(tree) : cgroup.readUsage()),
   };
 }
 
@@ -150,7 +159,7 @@ function setupOf({ uid, egress }: LinuxCall): WorkerSetup {
 /** Everything {@link planLinuxCall} decides, for people. */
 export function explainLinuxCall(call: LinuxCall): readonly ExplanationSection[] {
   const choice = sandboxChoice(call.job.target, call.job.confinement);
-  const view = viewOf(call, choice);
+  const { view } = viewOf(call, choice);
   const { launch, profileDigest } = planLinuxCall(call);
   const denied = denyRules(situationOf(call, choice)).map(
     ({ calls, reason }) => `${calls.join(' ')}: ${reason}`,
@@ -205,13 +214,13 @@ interface Parts {
   readonly filterFor: (selfPid: number | null) => Uint8Array;
 }
 
-function viewOf(call: LinuxCall, { profile }: SandboxChoice): FilesystemView {
+function viewOf(call: LinuxCall, { profile }: SandboxChoice): RecordedView {
   const { job, tier, scratch, protectedPaths, egress } = call;
   const { target, confinement } = job;
   if (target.kind === 'function') throw new TypeError('a function does not run in a sandbox');
   const isModule = target.kind === 'module';
   refuseWritableCode(target.identity.path, confinement.filesystem.write);
-  const view = buildFilesystemView({
+  const recorded = call.views.view({
     entry: isModule ? target.module : target.program,
     kind: target.kind,
     ...(isModule || target.script === undefined ? {} : { scripts: [target.script] }),
@@ -226,8 +235,8 @@ function viewOf(call: LinuxCall, { profile }: SandboxChoice): FilesystemView {
   });
   // A tool of a root supervisor is nobody on this host.
   const isNobody = call.uid !== null && tier === 'isolated';
-  const read = isNobody ? openedForOthers(view.read) : view.read;
-  return { ...view, read, masks: call.settleMasks(view.masks) };
+  const { view, isCurrent } = withGranted(recorded, isNobody ? openedForOthers : (paths) => paths);
+  return { view: { ...view, masks: call.settleMasks(view.masks) }, isCurrent };
 }
 
 /** A tool that may rewrite its own code runs other code at its next call. */
@@ -249,19 +258,6 @@ function withBridge({ filesystem }: Confinement): FilesystemRules {
     read: [...read, runtime, nodePath()],
     execute: [...execute, nodePath()],
   };
-}
-
-/** Compiled once per call; again only where the pid of the tool is part of the filter. */
-function filterMaker(
-  call: LinuxCall,
-  choice: SandboxChoice,
-): { readonly filterFor: (selfPid: number | null) => Uint8Array; readonly digest: string } {
-  const rules = loadBuiltinProfile(choice.profile);
-  const situation = situationOf(call, choice);
-  const filterFor = (selfPid: number | null): Uint8Array =>
-    compileSeccomp(buildSeccompFilter(rules, { ...situation, selfPid }));
-  // The pid is the only thing that differs from call to call: the digest is of a filter for pid 1.
-  return { filterFor, digest: createHash('sha256').update(filterFor(1)).digest('hex') };
 }
 
 function situationOf(
@@ -385,12 +381,14 @@ function landlockRules(
 
 function resourceLimits({ job, host, uid, cgroup }: LinuxCall): LaunchResourceLimits {
   const { openFilesMax, fileSizeBytes, cpuMs, processesMax }: Limits = job.confinement.limits;
+  const { reuse } = job.confinement.isolation;
   const { ownLimits } = host;
   const countsUser = uid !== null && cgroup === null && Number.isFinite(processesMax);
   return {
     nofile: Math.min(openFilesMax, ownLimits.openFiles),
     fsizeBytes: Math.min(fileSizeBytes, ownLimits.fileSizeBytes),
-    cpuSeconds: Math.min(Math.ceil(cpuMs / 1000) + 1, ownLimits.cpuSeconds),
+    // The kernel counts over the life of a process, and a reused worker serves several calls.
+    cpuSeconds: Math.min(Math.ceil((cpuMs * reuse) / 1000) + 1, ownLimits.cpuSeconds),
     ...(countsUser ? { nproc: processesMax + OWN_THREADS } : {}),
     core: ownLimits.coreBytes === 0 ? 0 : 1,
   };

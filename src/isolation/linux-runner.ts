@@ -1,8 +1,7 @@
 import { chown } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Confinement } from '../call.ts';
-import { isEnforceError } from '../errors.ts';
 import { isReachableByOthers, isReadableByOthers } from './access-by-others.ts';
 import { MountPoints } from './bubblewrap-mount-points.ts';
 import { createCallCgroup } from './cgroup.ts';
@@ -14,20 +13,22 @@ import {
   type EgressRecord,
   startEgressProxy,
 } from './egress-proxy.ts';
-import { guardGroups } from './exit-guard.ts';
 import type { ExplanationSection } from './explanation.ts';
+import { ViewCache } from './filesystem-view-cache.ts';
+import type { Holdings } from './holdings.ts';
 import type { Shortfall } from './host-support-error.ts';
-import { signalGroup } from './kill-tree.ts';
 import { killUser } from './kill-user.ts';
 import type { LinuxHost } from './linux-host.ts';
 import { explainLinuxCall, type LinuxCall, planLinuxCall, sandboxChoice } from './linux-plan.ts';
 import { PinnedPaths } from './pinned-paths.ts';
-import { runInScratch } from './run-in-scratch.ts';
-import { emptyReport, type Job, type RunEnd, type Runner, type RunReport } from './runner.ts';
+import type { Job, Runner, RunReport, WorkerSpec } from './runner.ts';
 import { RunningMasks } from './running-masks.ts';
-import { superviseProcess } from './supervisor.ts';
+import { FilterCache } from './seccomp-cache.ts';
 import type { ResolvedTarget } from './tool-target.ts';
+import type { WorkerPool } from './worker-pool.ts';
 import { entryPath, nodePath } from './worker-program.ts';
+import type { Furnish, Furnishing, WorkerSeat } from './worker-seat.ts';
+import { WorkerSeats } from './worker-seats.ts';
 import { openOwners, realPathsOf, writePathOwners } from './write-path-owners.ts';
 
 const ENFORCES = [
@@ -64,24 +65,29 @@ export class LinuxRunner implements Runner {
   readonly #mountPoints: MountPoints = new MountPoints();
   readonly #runningMasks: RunningMasks = new RunningMasks();
   readonly #pinnedPaths: PinnedPaths = new PinnedPaths();
-  readonly #live = new Set<number>();
-  readonly #unguard: () => void = guardGroups(this.#live);
+  readonly #views: ViewCache = new ViewCache();
+  readonly #filters: FilterCache = new FilterCache();
+  readonly #seats: WorkerSeats;
 
   /**
    * @param protectedPaths - trail, policies, keys, state: never readable for a tool
    * @param resolution - another resolver of names than the host's
+   * @param pool - where prepared workers lie ready; null: every call starts its own
    */
   constructor(
     tier: 'hardened' | 'isolated',
     host: LinuxHost,
     protectedPaths: readonly string[] = [],
     resolution: Resolution = {},
+    pool: WorkerPool<WorkerSeat> | null = null,
   ) {
     this.tier = tier;
     this.#resolution = resolution;
     this.#host = host;
     this.#protectedPaths = protectedPaths;
     this.layers = layersAlwaysThere(tier, host);
+    const furnish: Furnish = (...place) => this.#furnish(...place);
+    this.#seats = new WorkerSeats({ tier, layers: [], furnish, pool });
     this.enforces = new Set(ENFORCES);
   }
 
@@ -120,68 +126,81 @@ export class LinuxRunner implements Runner {
       egress: null,
       scratch: join(tmpdir(), 'enforcecore-scratch'),
       protectedPaths: this.#protectedPaths,
+      views: this.#views,
+      filters: this.#filters,
       inherited: process.env,
     });
   }
 
   async run(job: Job): Promise<RunReport> {
-    return runInScratch([], (scratch) => this.#runIn(scratch, job));
+    return this.#seats.run(job);
   }
 
-  async #runIn(scratch: string, job: Job): Promise<RunReport> {
-    const holdings = new Holdings();
-    try {
-      this.#pinnedPaths.check(job.confinement.filesystem);
-      const acquired = await this.#acquire(job, scratch, holdings);
-      const { uid, cgroup } = acquired;
-      const plan = planLinuxCall({
-        ...acquired,
-        settleMasks: (masks) => this.#runningMasks.settled(masks),
-        job,
-        scratch,
-        tier: this.tier,
-        host: this.#host,
-        protectedPaths: this.#protectedPaths,
-        inherited: process.env,
-      });
-      const write = realPathsOf(job.confinement.filesystem.write);
-      holdings.add(this.#runningMasks.hold({ write, masks: plan.masks }));
-      holdings.add(this.#mountPoints.hold(plan.masks));
-      const contain = (): Promise<void> => this.#contain(uid, cgroup);
-      return await superviseProcess({ ...plan, contain }, job, this.#live);
-    } catch (cause) {
-      if (!isEnforceError(cause)) throw cause;
-      return emptyReport(unavailable(cause.message));
-    } finally {
-      await holdings.release();
-    }
-  }
-
-  /** The enforcer has stopped its calls before; nothing is left to wait for. */
   async close(): Promise<void> {
-    for (const pid of this.#live) signalGroup(pid);
-    this.#unguard();
+    return this.#seats.close();
   }
 
-  async #acquire(job: Job, scratch: string, holdings: Holdings): Promise<Acquired> {
+  async #furnish(spec: WorkerSpec, scratch: string, holdings: Holdings): Promise<Furnishing> {
+    const { filesystem } = spec.confinement;
+    this.#pinnedPaths.check(filesystem);
+    const { attend, ...acquired } = await this.#acquire(spec, scratch, holdings);
+    const { uid, cgroup, egress, disk } = acquired;
+    // What lies in them is counted before the call, and others may write there while a worker waits.
+    const countsWritePaths = disk !== null && filesystem.write.length > 0;
+    const plan = planLinuxCall({
+      ...acquired,
+      settleMasks: (masks) => this.#runningMasks.settled(masks),
+      job: spec,
+      scratch,
+      tier: this.tier,
+      host: this.#host,
+      protectedPaths: this.#protectedPaths,
+      views: this.#views,
+      filters: this.#filters,
+      inherited: process.env,
+    });
+    // INVARIANT: in the turn in which the plan was made.
+    const write = realPathsOf(filesystem.write);
+    holdings.add(this.#runningMasks.hold({ write, masks: plan.masks }));
+    holdings.add(this.#mountPoints.hold(plan.masks));
+    const addresses = ownAddresses(spec);
+    const contain = (): Promise<void> => this.#contain(uid, cgroup);
+    return {
+      plan: { ...plan, contain, isContained: cgroup !== null },
+      attend,
+      isCurrent: () =>
+        plan.isCurrent() &&
+        addresses === ownAddresses(spec) &&
+        this.#pinnedPaths.swappedIn(filesystem) === null,
+      mayWait: plan.masks.every(({ exists }) => exists) && !countsWritePaths,
+      // What one call left connected would be the next one's.
+      mayServeAgain: egress === null,
+    };
+  }
+
+  async #acquire(spec: WorkerSpec, scratch: string, holdings: Holdings): Promise<Acquired> {
     const { cgroups, identities } = this.#host;
     const uid = identities?.take() ?? null;
     if (uid !== null) holdings.add(() => identities?.release(uid));
-    const cgroup = cgroups.works ? await createCallCgroup(cgroups, job.confinement.limits) : null;
-    if (cgroup !== null) holdings.add(() => cgroup.remove());
-    const owners = uid === null ? [] : writePathOwners(job.confinement.filesystem.write);
+    const cgroup = cgroups.works ? await createCallCgroup(cgroups, spec.confinement.limits) : null;
+    if (cgroup !== null) holdings.addLate(() => cgroup.remove());
+    const owners = uid === null ? [] : writePathOwners(spec.confinement.filesystem.write);
     const open = await openOwners(this.#host.launcher, owners, uid ?? 0);
     holdings.add(open.close);
-    const egress = await startEgress(job, scratch, this.#resolution);
+    const ear = new EgressEar();
+    const egress = await startEgress(spec, scratch, {
+      ...this.#resolution,
+      onRecord: ear.onRecord,
+    });
     if (egress !== null) holdings.add(() => egress.close());
     // At `isolated` the folder stays the supervisor's: it holds the socket, and a tmpfs lies over it.
     if (uid !== null && this.tier === 'hardened') await chown(scratch, uid, uid);
-    const disk = await this.#diskWatch(job, scratch);
-    return { uid, cgroup, egress, owners, mappings: open.descriptors, disk };
+    const disk = await this.#diskWatch(spec, scratch);
+    return { uid, cgroup, egress, owners, mappings: open.descriptors, disk, attend: ear.attend };
   }
 
   /** At `isolated` the scratch is a file system of its own size. */
-  async #diskWatch({ confinement }: Job, scratch: string): Promise<DiskWatch | null> {
+  async #diskWatch({ confinement }: WorkerSpec, scratch: string): Promise<DiskWatch | null> {
     const bytesMax = confinement.limits.diskBytes;
     const paths = realPathsOf(confinement.filesystem.write);
     const unbounded = this.tier === 'hardened' ? scratch : null;
@@ -199,40 +218,39 @@ export class LinuxRunner implements Runner {
 
 interface Acquired extends Pick<LinuxCall, 'uid' | 'cgroup' | 'owners' | 'mappings' | 'disk'> {
   readonly egress: EgressProxy | null;
+  readonly attend: (job: Pick<Job, 'onEgress'>) => void;
 }
 
-/** What one call holds, released in reverse; one that fails does not keep the others. */
-class Holdings {
-  readonly #releases: (() => void | Promise<void>)[] = [];
+/** Passes the connections of a worker to the call it serves. */
+class EgressEar {
+  #job: Pick<Job, 'onEgress'> | null = null;
 
-  add(release: () => void | Promise<void>): void {
-    this.#releases.push(release);
-  }
+  readonly attend = (job: Pick<Job, 'onEgress'>): void => {
+    this.#job = job;
+  };
 
-  async release(): Promise<void> {
-    const failures: unknown[] = [];
-    for (const release of this.#releases.splice(0).reverse()) {
-      try {
-        await release();
-      } catch (cause) {
-        failures.push(cause);
-      }
-    }
-    if (failures.length > 0) throw new AggregateError(failures, 'a call left something behind');
-  }
+  readonly onRecord = (record: EgressRecord): void => {
+    // No tool is loaded yet: whoever connects is not ours. The throw closes the way out.
+    if (this.#job === null) throw new Error('a worker connected before it had a call');
+    this.#job.onEgress?.(record);
+  };
 }
 
 /** The only way out of a sandbox whose policy names domains. */
 async function startEgress(
-  job: Job,
+  { confinement }: WorkerSpec,
   scratch: string,
-  resolution: Resolution,
+  options: Resolution & Pick<EgressProxyOptions, 'onRecord'>,
 ): Promise<EgressProxy | null> {
-  const rules = job.confinement.network;
+  const rules = confinement.network;
   if (typeof rules !== 'object') return null;
-  const onRecord = (record: EgressRecord): void => job.onEgress?.(record);
-  const socketPath = join(scratch, 'egress.sock');
-  return startEgressProxy({ ...resolution, rules, socketPath, onRecord });
+  return startEgressProxy({ ...options, rules, socketPath: join(scratch, 'egress.sock') });
+}
+
+/** The proxy of a worker never connects to addresses that were this host's when it was started. */
+function ownAddresses({ confinement }: WorkerSpec): string {
+  if (typeof confinement.network !== 'object') return '';
+  return JSON.stringify(Object.values(networkInterfaces()));
 }
 
 /** What the user of a call must be able to read before the tool's first line. */
@@ -278,7 +296,3 @@ const NOT_CONTAINED: Shortfall = {
   cause: 'processes that the tool starts could outlive the call',
   remedy: 'set `isolation.exec: none`, install bubblewrap, or delegate a control group',
 };
-
-function unavailable(message: string): RunEnd {
-  return { status: 'isolation-unavailable', code: 'ENF_ISOLATION_UNAVAILABLE', message };
-}

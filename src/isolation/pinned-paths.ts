@@ -10,16 +10,29 @@ export class PinnedPaths {
   readonly #realPaths = new Map<string, string>();
 
   /** @throws {IsolationUnavailableError} when a path leads elsewhere than at its first use */
-  check({ read, write, execute }: FilesystemRules): void {
+  check(rules: FilesystemRules): void {
+    const swap = this.swappedIn(rules);
+    if (swap !== null) throw swapped(swap);
+  }
+
+  /** The first path that leads elsewhere than at its first use; null when there is none. */
+  swappedIn({ read, write, execute }: FilesystemRules): Swap | null {
     for (const path of [...read, ...write, ...execute]) {
       const real = realPathOf(path);
       // One that does not exist is refused with the view.
       if (real === null) continue;
       const first = this.#realPaths.get(path);
       if (first === undefined) this.#realPaths.set(path, real);
-      else if (first !== real) throw swapped(path, { first, real });
+      else if (first !== real) return { path, first, real };
     }
+    return null;
   }
+}
+
+interface Swap {
+  readonly path: string;
+  readonly first: string;
+  readonly real: string;
 }
 
 function realPathOf(path: string): string | null {
@@ -30,7 +43,7 @@ function realPathOf(path: string): string | null {
   }
 }
 
-function swapped(path: string, { first, real }: { first: string; real: string }): Error {
+function swapped({ path, first, real }: Swap): Error {
   return isolationUnavailable({
     cause: `\`filesystem\`: \`${path}\` led to \`${first}\` at its first use and leads to \`${real}\` now`,
     remedy: 'put it back, or restart the supervisor if that is meant',

@@ -30,6 +30,9 @@ export interface Job {
   readonly onEgress?: (record: EgressRecord) => void;
 }
 
+/** What a worker is started for: nothing of a single call, so that it can be started before one. */
+export type WorkerSpec = Pick<Job, 'target' | 'confinement'>;
+
 /** How the worker ended. */
 export type RunEnd =
   // UNTRUSTED. Checked I-JSON from a worker or command, anything from a function of this process.

@@ -2,7 +2,7 @@ import { duplexPair } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { WorkerChannel } from '../../src/isolation/worker-channel.ts';
+import { type CallListener, WorkerChannel } from '../../src/isolation/worker-channel.ts';
 import { encodeFrame, FrameDecoder } from '../../worker/protocol.ts';
 import { eventually } from '../fixtures/observe.ts';
 
@@ -12,20 +12,21 @@ type Event = readonly [string, ...unknown[]];
 function openChannel(outputBytesMax = 1000) {
   const [near, far] = duplexPair();
   const events: Event[] = [];
-  const channel = new WorkerChannel(
-    near,
-    { callId: 'mine', outputBytesMax },
-    {
-      ready: () => events.push(['ready']),
-      refused: (message) => events.push(['refused', message]),
-      log: (message) => events.push(['log', message]),
-      progress: (done, total) => events.push(['progress', done, total]),
-      overflow: () => events.push(['overflow']),
-      result: (value) => events.push(['result', value]),
-      failed: (code, message) => events.push(['failed', code, message]),
-      violation: (what) => events.push(['violation', what]),
+  const call: CallListener = {
+    log: (message) => events.push(['log', message]),
+    progress: (done, total) => events.push(['progress', done, total]),
+    overflow: () => events.push(['overflow']),
+    result: (value) => events.push(['result', value]),
+    failed: (code, message) => events.push(['failed', code, message]),
+  };
+  const channel: WorkerChannel = new WorkerChannel(near, outputBytesMax, {
+    ready: () => {
+      events.push(['ready']);
+      channel.serve('mine', call);
     },
-  );
+    refused: (message) => events.push(['refused', message]),
+    violation: (what) => events.push(['violation', what]),
+  });
   const say = (...messages: readonly object[]) =>
     far.write(Buffer.concat(messages.map((message) => encodeFrame(JSON.stringify(message)))));
   return { channel, near, far, events, say };

@@ -166,6 +166,10 @@ describe('laws', { timeout: 300_000 }, () => {
     ],
     ...['MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7', 'Bearer ', '\u0664', 'а', '٤٥٣٩'],
     ...['bWFpbCBhbm5AZXhhbXBsZS5jb20gbm93', '3533362d32322d38373331'],
+    ...['bWFpbCB0byBhbm5AZXhh\nbXBsZS5jb20gbm93IG9r\n', 'YWJjZGVmZ2hpamtsbW5v\n', '0x'],
+    ...['=\n', '=40', '=2E', '\x1b[1m', '\0', '[.]', '[@]', '(.)', "'+'", '" +\n "', '\\\n'],
+    ...['\\\\u0040', '\\U00000040', ' at example dot com', '<phone>', '<ssn>', '(11) 98765-4321'],
+    ...[' - ', '  ', 'Chrome/', ' == ', 'key: ', 'token', '="', 'aws', 'eyJhbGciOiJIUzI1NiJ9.e30.'],
   );
   const texts = fc.oneof(
     fc.string({ unit: 'binary' }),

@@ -28,6 +28,7 @@ export function findEmails(source: Source, found: Finding[]): void {
     addEmail(text, { start: at, end: at + 1 }, found);
   }
   if (text.includes('at') || text.includes('AT')) findSpelledOut(text, found);
+  if (text.includes(' dot ') || text.includes(' DOT ')) findInWords(text, found);
 }
 
 interface Span {
@@ -115,6 +116,16 @@ function findSpelledOut(text: string, found: Finding[]): void {
     const domain = SPELLED_DOMAIN.exec(text.slice(after, after + DOMAIN_MAX));
     if (start === before || domain === null) continue;
     found.push({ category: 'email', start, end: after + domain[0].length });
+  }
+}
+
+/** `maria at example dot com`: only the last label is sure to be one. */
+const IN_WORDS =
+  /(?<![\w.+-])[\w.+-]{1,64} at [a-z\d-]{1,63}(?: dot [a-z\d-]{1,63}){0,4} dot (?:com|org|net|edu|gov|info|io|dev|ai|app|[a-z]{2})(?![\w-])/gi;
+
+function findInWords(text: string, found: Finding[]): void {
+  for (const { index, 0: match } of text.matchAll(IN_WORDS)) {
+    found.push({ category: 'email', start: index, end: index + match.length });
   }
 }
 

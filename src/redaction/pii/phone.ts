@@ -24,7 +24,7 @@ const PHONE_WORDS =
 const PHONE_WORDS_AFTER =
   /^[\s,;:("'.–-]{0,3}(?:office|fax|mobile|cell|home|work|desk|phone|tel|direct)\b/;
 const OTHER_NUMBER_WORDS =
-  /\b(?:id|order|ticket|account|acct|invoice|case|ref|reference|zip|postal|postcode|isbn|sku|version|port|pin|code|box|room|apt|suite|serial|iban|card|amount|total|price|size|bytes|ssn)[\s#:.=№no"']{0,6}$/;
+  /\b(?:id|order|ticket|account|acct|invoice|case|ref|reference|zip|postal|postcode|isbn|sku|version|port|pin|code|box|room|apt|suite|serial|iban|card|amount|total|price|size|bytes|ssn|arn:[\w:-]{0,40})[\s#:.=№no"']{0,6}$/;
 const DATE =
   /^(?:(?:19|20)\d\d([-./ ])\d{1,2}\1\d{1,2}|\d{1,2}([-./ ])\d{1,2}\2(?:19|20)\d\d)(?:\D\d{1,2})?$/;
 const EXTENSION = /^[ \t]{0,2}(?:x|ext\.?|extn\.?|extension|#)[ :.]{0,2}\d{1,7}(?![a-z\d])/i;
@@ -85,6 +85,16 @@ function endOfInternational(row: DigitRow, from: number, limit: number, skip: nu
   return ends.find((to) => isPossible(digitsOf(row, from, to).slice(skip))) ?? longest;
 }
 
+/** `0049 711 …`: the same digits may start an order number, so a long one must be possible. */
+function endOfDialled(source: Source, row: DigitRow, from: number, limit: number): number {
+  const to = endOfInternational(row, from, limit, 2);
+  if (to === from) return from;
+  const digits = digitsOf(row, from, to).slice(2);
+  if (digits.length > DIGITS_USUAL && !isPossible(digits)) return from;
+  const words = wordsBefore(source, row.starts[from] as number);
+  return OTHER_NUMBER_WORDS.test(words) ? from : to;
+}
+
 function isPossible(digits: string): boolean {
   return parsePhoneNumberFromString(`+${digits}`)?.isPossible() ?? false;
 }
@@ -105,9 +115,11 @@ function endOfNational(source: Source, row: DigitRow, from: number, limit: numbe
   if (goesOnFrom(row.text, start) || isInFraction(row.text, start)) return from;
   if (isInIban(row.text, start) || isPairOfHex(row, limit)) return from;
   const first = row.text.slice(start, row.ends[from]);
-  if (/^00[1-9]/.test(first)) return endOfInternational(row, from, limit, 2);
+  if (/^00[1-9]/.test(first)) return endOfDialled(source, row, from, limit);
   const grouped = endOfGrouped(row, from, limit);
   if (grouped > from) return grouped;
+  const bracketed = endOfBracketed(row, from, limit);
+  if (bracketed > from) return bracketed;
   const trunk = endOfTrunk(row, from, limit);
   if (trunk > from) return trunk;
   if (isWholeNumber(source, first)) return from + 1;
@@ -151,6 +163,20 @@ function endOfGrouped(row: DigitRow, from: number, limit: number): number {
   return isMarked || isNorthAmerican(row, area) ? area + 3 : from;
 }
 
+/** `(11) 98765-4321`, `8 (495) 123-45-67`: an area code in brackets, and 7–9 digits behind it. */
+function endOfBracketed(row: DigitRow, from: number, limit: number): number {
+  const { text, starts, ends } = row;
+  const area = from + (size(row, from) === 1 ? 1 : 0);
+  if (area + 2 >= limit || text[(starts[area] as number) - 1] !== '(') return from;
+  const gap = text.slice(ends[area], starts[area + 1]);
+  const isYear = /^(?:19|20)\d\d$/.test(text.slice(starts[area], ends[area]));
+  if (isYear || size(row, area) > 4 || size(row, area) < 2 || !/^\) ?$/.test(gap)) return from;
+  const to = Math.min(limit, area + 4);
+  const digits = digitCount(row, area + 1, to);
+  const isWhole = to === limit || !isJoined(row, to - 1, limit);
+  return digits >= 7 && digits <= 9 && isWhole ? to : from;
+}
+
 /** Area and exchange codes never start with 0 or 1. */
 function isNorthAmerican({ text, starts }: DigitRow, area: number): boolean {
   return (
@@ -173,8 +199,18 @@ function endOfTrunk(row: DigitRow, from: number, limit: number): number {
   if (!/^0[1-9]\d{0,4}$/.test(first) || limit - from < 2 || limit - from > GROUPS_MAX) return from;
   const digits = digitCount(row, from, limit);
   const number = row.text.slice(row.starts[from], row.ends[limit - 1]);
+  if (isZip(row, from, number)) return from;
   const isOther = /^(?:\d+\.\d+|\d{3}[ -]\d{2}[ -]\d{4})$/.test(number) || DATE.test(number);
-  return digits >= 9 && digits <= 11 && !isOther ? limit : from;
+  // Mobile numbers of Indonesia have twelve.
+  const digitsMax = /^08\d\d$/.test(first) ? 12 : 11;
+  return digits >= 9 && digits <= digitsMax && !isOther ? limit : from;
+}
+
+/** `IL 05869-8655`: nine digits behind a state. */
+function isZip({ text, starts }: DigitRow, from: number, number: string): boolean {
+  if (!/^\d{5}-\d{4}$/.test(number)) return false;
+  const start = starts[from] as number;
+  return /(?:^|[^A-Za-z])[A-Z]{2},? $/.test(text.slice(Math.max(0, start - 5), start));
 }
 
 /**

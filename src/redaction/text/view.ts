@@ -8,8 +8,6 @@ export interface View {
   readonly ends: Int32Array;
 }
 
-const PIECE = 8192;
-
 /** Builds a view unit by unit, in order. It never gets longer than the text it is made from. */
 export class ViewBuilder {
   readonly #units: Uint16Array;
@@ -74,11 +72,14 @@ export class ViewBuilder {
   }
 
   #string(): string {
-    let text = '';
-    for (let at = 0; at < this.#length; at += PIECE) {
-      const piece = this.#units.subarray(at, Math.min(this.#length, at + PIECE));
-      text += String.fromCharCode(...piece);
-    }
-    return text;
+    const units = this.#units.subarray(0, this.#length);
+    if (this.#isLatin1()) return Buffer.from(units).toString('latin1');
+    return Buffer.from(units.buffer, 0, 2 * this.#length).toString('utf16le');
+  }
+
+  #isLatin1(): boolean {
+    for (let at = 0; at < this.#length; at += 1)
+      if ((this.#units[at] as number) > 255) return false;
+    return true;
   }
 }

@@ -1,7 +1,9 @@
 import { SECRET_CATEGORIES, type SecretCategory } from '../categories.ts';
-import type { Detector, Source } from '../finding.ts';
+import type { Detector, Finding, Source } from '../finding.ts';
+import { isWordCharacter } from '../text/words.ts';
 import { type CredentialKind, credentialKindOf } from './credential-name.ts';
-import { isPlaceholder, looksLikePassword, looksRandom } from './secret-value.ts';
+import type { Landmark } from './landmarks.ts';
+import { isCounted, isPlaceholder, looksLikePassword, looksRandom } from './secret-value.ts';
 
 /** Longest name and value that are looked at. */
 const NAME_MAX = 48;
@@ -10,8 +12,14 @@ const VALUE_MAX = 280;
 const VALUE_LENGTH_MAX = 256;
 
 /** Parts of names that hold credentials. Nothing else is looked at. */
-const KEYWORD =
-  /pass(?:w|phrase|code|key|\b)|_pw\b|pwd|secret|token|cred|auth|bearer|key|senha|contrase|kennwort|mot.?de.?passe|парол|密码|パスワード/gi;
+const KEYWORDS: readonly string[] = [
+  ...['passw', 'passphrase', 'passcode', 'passkey', 'pwd', 'secret', 'token', 'cred', 'auth'],
+  ...['bearer', 'key', 'senha', 'contrase', 'kennwort', 'motdepasse', 'mot_de_passe'],
+  'mot de passe',
+];
+/** These count as whole words only. */
+const SHORT_KEYWORDS: readonly string[] = ['pass', '_pw'];
+const FOREIGN_KEYWORD = /парол|密码|パスワード/gi;
 
 /** What may stand between a name and its value, after the quote that closes the name. */
 const CLOSING = '(?:\\\\?["\'`]|[\\])}])?(?:\\\\?["\'`\\])}])?[ \\t]{0,8}';
@@ -41,19 +49,36 @@ interface Assignment {
 }
 
 /**
- * A detector for credentials that are known by the name they are assigned to: `password = …`,
- * `"api_key": "…"`, `X-Auth-Token: …`, `<token>…</token>`, `--secret …`, `setProperty("KEY", "…")`.
- * Only the value is reported. In a structure the name is the key that holds the text.
+ * Credentials that are known by the name they are assigned to: `password = …`, `"api_key": "…"`,
+ * `X-Auth-Token: …`, `<token>…</token>`, `--secret …`, `setProperty("KEY", "…")`. Only the value
+ * is reported.
  */
-export function assignmentDetector(categories: ReadonlySet<string>): Detector {
+export function assignmentLandmark(categories: ReadonlySet<string>): Landmark {
+  return {
+    words: [...KEYWORDS, ...SHORT_KEYWORDS],
+    isExact: false,
+    start: (source, found) => {
+      if (heldBy(source) !== null) return () => {};
+      const visit = assignmentVisitor(source.text, categories, found);
+      return (at, word) => {
+        const isPart =
+          SHORT_KEYWORDS.includes(word) && isWordCharacter(source.text, at + word.length);
+        if (!isPart) visit(at, word);
+      };
+    },
+  };
+}
+
+/**
+ * The same for what no index of ASCII words finds: names in other scripts, and in a structure the
+ * key that holds the text.
+ */
+export function heldAssignmentDetector(categories: ReadonlySet<string>): Detector {
   return (source, found) => {
     const held = heldBy(source);
-    for (const assignment of held === null ? assignmentsIn(source.text) : [held]) {
-      const category = categoryOf(assignment);
-      if (category === null || !categories.has(category)) continue;
-      const { start, value } = assignment;
-      found.push({ category, start, end: start + value.length });
-    }
+    if (held !== null) return addAssignment(held, categories, found);
+    const visit = assignmentVisitor(source.text, categories, found);
+    for (const keyword of source.text.matchAll(FOREIGN_KEYWORD)) visit(keyword.index, keyword[0]);
   };
 }
 
@@ -64,17 +89,32 @@ function heldBy({ text, hint }: Source): Assignment | null {
   return { name: hint, value, start: text.indexOf(value), isQuoted: true };
 }
 
-function* assignmentsIn(text: string): Generator<Assignment> {
+function assignmentVisitor(
+  text: string,
+  categories: ReadonlySet<string>,
+  found: Finding[],
+): (at: number, word: string) => void {
   let from = 0;
-  for (const keyword of text.matchAll(KEYWORD)) {
-    if (keyword.index < from) continue;
-    const end = nameEnd(text, keyword.index + keyword[0].length);
+  return (at, word) => {
+    if (at < from) return;
+    const end = nameEnd(text, at + word.length);
     from = end;
-    const assignment = assignmentAt(text, keyword.index, end);
-    if (assignment === null) continue;
-    yield assignment;
+    const assignment = assignmentAt(text, at, end);
+    if (assignment === null) return;
     from = assignment.start;
-  }
+    addAssignment(assignment, categories, found);
+  };
+}
+
+function addAssignment(
+  assignment: Assignment,
+  categories: ReadonlySet<string>,
+  found: Finding[],
+): void {
+  const category = categoryOf(assignment);
+  if (category === null || !categories.has(category)) return;
+  const { start, value } = assignment;
+  found.push({ category, start, end: start + value.length });
 }
 
 function nameEnd(text: string, from: number): number {
@@ -148,6 +188,6 @@ function categoryOf({ name, value, isQuoted }: Assignment): SecretCategory | nul
 }
 
 function isKeyValue(value: string, kind: CredentialKind): boolean {
-  if (kind === null || /\s/.test(value)) return false;
+  if (kind === null || /\s/.test(value) || isCounted(value)) return false;
   return value.length >= (kind === 'key' ? 24 : 10) && looksRandom(value);
 }

@@ -25,17 +25,19 @@ const ABOUT: ReadonlySet<string> = new Set(
     'tokens endpoint uid header headers fingerprint thumbprint algorithm'
   ).split(' '),
 );
-/** Words that make any name harmless. */
+/** Words that make any name harmless: it holds something else, or says that its value is none. */
 const HARMLESS: ReadonlySet<string> = new Set(
-  'redacted public pub tokenizer tokenize tokenized tokenization csrf xsrf keyboard keyword keywords author next page pagination cursor'.split(
-    ' ',
-  ),
+  (
+    'redacted public pub tokenizer tokenize tokenized tokenization csrf xsrf keyboard keyword keywords author next page pagination cursor ' +
+    'example sample dummy fake mock invalid non not wrong placeholder'
+  ).split(' '),
 );
 /** What stands before `key` when it is not a credential. */
 const PLAIN_KEYS: ReadonlySet<string> = new Set(
-  'primary foreign sort partition cache row object dict unique composite translation query group map hash index lookup sorting json config registry item react event hot arrow enter shift control'.split(
-    ' ',
-  ),
+  (
+    'primary foreign sort partition cache row object dict unique composite translation query group map hash index lookup sorting json config registry item react event hot arrow enter shift control ' +
+    'idempotency idempotence dedup deduplication surrogate websocket routing ordering correlation record document field merge storage blob message node entity resource locale i18n feature flag natural candidate join range s3 bucket'
+  ).split(' '),
 );
 
 /**
