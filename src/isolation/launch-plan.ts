@@ -29,6 +29,8 @@ export interface LaunchPlan {
   ) => LimitWatch;
   /** Processes that are there before the tool adds any; 1 unless given. */
   readonly ownProcesses?: number;
+  /** How many there are now; unless given, those that can be seen to belong to the tree. */
+  readonly countProcesses?: () => number;
   /** What the worker has used so far: `before` of its next call. */
   readonly usage: (tree: ProcessTree) => Promise<UsageBefore>;
   /** Ends what a kill of the process tree may have missed. */

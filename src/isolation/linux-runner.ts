@@ -155,7 +155,13 @@ export class LinuxRunner implements Runner {
     const addresses = ownAddresses(spec);
     const contain = (): Promise<void> => this.#contain(uid, cgroup);
     return {
-      plan: { ...plan, contain, isContained: cgroup !== null },
+      plan: {
+        ...plan,
+        contain,
+        ...(cgroup === null
+          ? {}
+          : { isContained: true, countProcesses: () => cgroup.countProcesses() }),
+      },
       attend,
       isCurrent: () =>
         plan.isCurrent() &&
@@ -163,8 +169,17 @@ export class LinuxRunner implements Runner {
         this.#pinnedPaths.swappedIn(filesystem) === null,
       mayWait: plan.masks.every(({ exists }) => exists) && !countsWritePaths,
       // What one call left connected would be the next one's.
-      mayServeAgain: egress === null,
+      mayServeAgain: egress === null && this.#showsWhatIsLeft(spec, cgroup),
     };
+  }
+
+  /**
+   * Whether a process or connection that one call leaves behind would be seen before the next. A
+   * daemon leaves the tree of a `hardened` worker, and is then only found in its control group.
+   */
+  #showsWhatIsLeft({ target, confinement }: WorkerSpec, cgroup: CallCgroup | null): boolean {
+    const canStart = sandboxChoice(target, confinement).exec !== 'none';
+    return this.tier === 'isolated' || cgroup !== null || !canStart;
   }
 
   async #acquire(spec: WorkerSpec, scratch: string, holdings: Holdings): Promise<Acquired> {
