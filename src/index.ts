@@ -57,7 +57,15 @@ export type {
 } from './call.ts';
 export {
   type CallLimits,
+  type CurrentCall,
+  createDryRun,
   createEnforcer,
+  currentCall,
+  type DryRun,
+  type DryRunCall,
+  type DryRunOptions,
+  type DryRunResult,
+  dryRun,
   type EnforceDecorator,
   type Enforced,
   type EnforceOptions,
@@ -86,15 +94,7 @@ export {
   ToolError,
   WorkerError,
 } from './errors.ts';
-export {
-  type CompiledPolicy,
-  type CustomRule,
-  compilePolicy,
-  type DryRunCall,
-  type DryRunOptions,
-  type DryRunResult,
-  dryRun,
-} from './gate/index.ts';
+export { type CompiledPolicy, type CustomRule, compilePolicy } from './gate/index.ts';
 export { describeHost, type LayerSupport, type Trust } from './isolation/index.ts';
 export {
   type LoadPolicyOptions,

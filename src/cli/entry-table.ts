@@ -1,7 +1,7 @@
 import Table from 'cli-table3';
 import type { BrowsedEntry } from '../index.ts';
 import { callIdOf, timeOf } from '../index.ts';
-import type { Paint } from './paint.ts';
+import type { Emphasis, Paint } from './style.ts';
 import { printableLine } from './terminal.ts';
 
 /** A text of a cell: more is cut anyway, and marks without width must not pile up. */
@@ -42,7 +42,8 @@ interface Row {
   readonly tool: string;
   readonly result: string;
   readonly detail: string;
-  readonly tone: 'good' | 'bad' | 'odd' | 'plain';
+  /** null: as it is. */
+  readonly tone: Emphasis | null;
 }
 
 /** Makes the lines of a table, in as many parts as there are; the widths never change. */
@@ -73,14 +74,14 @@ export function entryTable(columns: number, paint: Paint): EntryTable {
       .join('\n')}\n`;
   };
   return {
-    head: () => render([layout.map(({ name }) => paint('bold', name))]),
+    head: () => render([layout.map(({ name }) => paint('strong', name))]),
     lines: (entries) =>
       render(
         entries.map((each) => {
           const row = rowOf(each);
           return layout.map(({ name, cell }) => {
             const text = cellText(cell(row));
-            return name === 'RESULT' ? paint(row.tone, text) : text;
+            return name === 'RESULT' && row.tone !== null ? paint(row.tone, text) : text;
           });
         }),
       ),
@@ -143,7 +144,7 @@ function describe(
     case 'decision':
     case 'enforcecore_py': {
       const result = call?.wouldDeny ? 'would deny' : (call?.decision ?? '');
-      const tone = call?.wouldDeny ? 'odd' : call?.decision === 'denied' ? 'bad' : 'good';
+      const tone = call?.wouldDeny ? 'warning' : call?.decision === 'denied' ? 'bad' : 'good';
       return { result, tone, detail: reasonsOf(entry) };
     }
     case 'outcome': {
@@ -156,17 +157,17 @@ function describe(
       return { result: isAllowed ? 'allowed' : 'denied', tone: isAllowed ? 'good' : 'bad', detail };
     }
     case 'kill_switch': {
-      const tone = entry['action'] === 'trip' ? 'bad' : 'odd';
+      const tone = entry['action'] === 'trip' ? 'bad' : 'warning';
       return { result: text('action'), tone, detail: `${text('reason')} ${text('actor')}`.trim() };
     }
     case 'segment':
-      return { result: text('segment'), tone: 'plain', detail: text('origin') };
+      return { result: text('segment'), tone: null, detail: text('origin') };
     case 'retention':
-      return { result: `from ${text('first_kept')}`, tone: 'plain', detail: '' };
+      return { result: `from ${text('first_kept')}`, tone: null, detail: '' };
     case 'checkpoint_error':
       return { result: text('stage'), tone: 'bad', detail: text('message') };
     default:
-      return { result: '', tone: 'odd', detail: text('torn') };
+      return { result: '', tone: 'warning', detail: text('torn') };
   }
 }
 

@@ -11,9 +11,9 @@ import { parseFilters } from './entry-filter.ts';
 import { entryLine } from './entry-line.ts';
 import { entryTable } from './entry-table.ts';
 import { EXIT } from './exit-code.ts';
-import { painter } from './paint.ts';
 import { type Progress, startProgress } from './progress.ts';
 import { oneOf, parseCount } from './quantity.ts';
+import { painter } from './style.ts';
 import { oneLine, type Terminal } from './terminal.ts';
 
 /** What the command line said. */
@@ -29,6 +29,8 @@ export interface InspectFlags {
 const FORMATS = ['enforcecore', 'enforcecore-py'] as const;
 /** What `--follow` begins with, as `tail -f` does. */
 const FOLLOW_TAIL = 10;
+/** Width of a table that goes to a file or a pipe. */
+const COLUMNS_DEFAULT = 120;
 /** Rows that are laid out at a time. */
 const PAGE_ROWS = 100;
 /** Damaged lines that are named; all are counted. */
@@ -134,7 +136,8 @@ function jsonPage({ out }: Terminal): Page {
 }
 
 function tablePage(terminal: Terminal): Page {
-  const table = entryTable(terminal.columns, painter(terminal));
+  const columns = Number.isFinite(terminal.columns) ? terminal.columns : COLUMNS_DEFAULT;
+  const table = entryTable(columns, painter(terminal, 'out'));
   const rows: BrowsedEntry[] = [];
   let hasHead = false;
   return {

@@ -17,16 +17,17 @@ import { EXIT, exitCodeOf } from './exit-code.ts';
 import { parseDuration, parseSize } from './quantity.ts';
 import { oneLine, printable, type Terminal } from './terminal.ts';
 
-interface RunFlags extends ArgumentOptions {
+/** Options of the command. */
+export interface RunFlags extends ArgumentOptions {
   readonly policy?: string;
   readonly export?: string;
   readonly name?: string;
-  readonly timeout?: string;
-  readonly memory?: string;
-  readonly isolation?: string;
   readonly agent?: string;
   readonly session?: string;
   readonly tenant?: string;
+  readonly timeout?: string;
+  readonly memory?: string;
+  readonly isolation?: string;
   /** Directory; false for `--no-audit`. */
   readonly audit?: string | boolean;
   readonly state?: string;
@@ -64,6 +65,7 @@ export async function run(
     ...(options.policy === undefined ? {} : { policy: resolve(terminal.cwd, options.policy) }),
     settings,
     logger: loggerFor(settings),
+    pool: false,
   });
   if (options.session === undefined && (enforcer.policy.document.sequence_rules ?? []).length > 0) {
     warn('the policy has `sequence_rules` and no --session is given: such calls share one session');
@@ -91,8 +93,18 @@ function targetOf(
     return { command: [program, ...words] };
   }
   if (tool === undefined) throw usage('give the path of a tool, or a command after `--`');
+  if (/\.[cm]?ts$/.test(tool) && !stripsTypes()) {
+    throw usage(
+      `\`${tool}\` is TypeScript, which Node ${process.version} does not run; compile it, or use Node 22.18 or newer`,
+    );
+  }
   const module = resolve(cwd, tool);
   return options.export === undefined ? module : { module, export: options.export };
+}
+
+/** Workers run on this Node, without its options. */
+function stripsTypes(): boolean {
+  return 'typescript' in process.features && process.features.typescript !== false;
 }
 
 function limitsOf({ timeout, memory, isolation, name }: RunFlags): RunOptions {

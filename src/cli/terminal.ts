@@ -18,7 +18,7 @@ export interface Terminal {
   readonly err: (text: string) => void;
   readonly isOutTerminal: boolean;
   readonly isErrTerminal: boolean;
-  /** Columns that a line of stdout may have; 120 where nobody says. */
+  /** Width of the terminal; Infinity where output goes elsewhere: nothing is broken then. */
   readonly columns: number;
   /** Resolves when all of `out` was taken by its reader; rejects with why it could not be written. */
   readonly flush: () => Promise<void>;
@@ -26,14 +26,12 @@ export interface Terminal {
   readonly onInterrupt: (listener: (signal: 'SIGINT' | 'SIGTERM') => void) => () => void;
 }
 
-const COLUMNS_DEFAULT = 120;
-
 /** The terminal of this process. */
 export function processTerminal(): Terminal {
   let failure: Error | null = null;
-  let isGone = false;
+  let hasReader = true;
   process.stdout.on('error', (cause: NodeJS.ErrnoException) => {
-    isGone = true;
+    hasReader = false;
     // EPIPE: whoever read it has enough, as `head` has.
     if (cause.code === 'EPIPE') return;
     failure ??= new Error(`standard output cannot be written (${cause.code})`, { cause });
@@ -48,15 +46,15 @@ export function processTerminal(): Terminal {
     canWrite: async () => {
       // The error of a write is told in the next tick.
       await null;
-      if (!isGone && process.stdout.writableNeedDrain) {
+      if (hasReader && process.stdout.writableNeedDrain) {
         await Promise.race([once(process.stdout, 'drain'), once(process.stdout, 'close')]);
       }
-      return !isGone;
+      return hasReader;
     },
     err: (text) => process.stderr.write(text),
     isOutTerminal: process.stdout.isTTY === true,
     isErrTerminal: process.stderr.isTTY === true,
-    columns: process.stdout.columns ?? (Number(process.env['COLUMNS']) || COLUMNS_DEFAULT),
+    columns: process.stdout.columns ?? process.stderr.columns ?? Infinity,
     flush: async () => {
       await new Promise<void>((resolve) => process.stdout.write('', () => resolve()));
       if (failure !== null) throw failure;

@@ -135,7 +135,7 @@ function tripped({ killSwitch }: EnforcementParts): { readonly reason: string } 
 }
 
 function denied(judged: GateDecision, more: readonly Reason[]): Admission {
-  const decision = plain(judged);
+  const decision = plainDecision(judged);
   const nothing = async (): Promise<void> => {};
   return {
     decision: { ...decision, effect: 'deny', reasons: [...more, ...decision.reasons] },
@@ -153,7 +153,7 @@ function admitted(
   microUsd: number,
 ): Admission {
   return {
-    decision: plain(judged),
+    decision: plainDecision(judged),
     costUsd: microUsd / 1_000_000,
     ended: async (isOk) => {
       await both(sessions.leaveSession(callId, isOk ? 'ok' : 'failed', Date.now()), grant.settle());
@@ -170,6 +170,7 @@ async function both(...steps: readonly Promise<void>[]): Promise<void> {
   if (failed?.status === 'rejected') throw failed.reason;
 }
 
-function plain({ effect, reasons, wouldDeny, policy }: GateDecision): Decision {
+/** What is told of a decision; the reservations are for the ledger. */
+export function plainDecision({ effect, reasons, wouldDeny, policy }: GateDecision): Decision {
   return { effect, reasons, wouldDeny, policy };
 }

@@ -5,12 +5,7 @@ import type { Logger } from 'pino';
 import type { AuditTrail } from '../audit/index.ts';
 import type { CallContext, Json, Outcome, ToolTarget } from '../call.ts';
 import { EnforceError } from '../errors.ts';
-import {
-  type CompiledPolicy,
-  type CustomRule,
-  compilePolicy,
-  type ToolRules,
-} from '../gate/index.ts';
+import { type CompiledPolicy, type CustomRule, compilePolicy } from '../gate/index.ts';
 import {
   checkTarget,
   defaultToolName,
@@ -19,12 +14,7 @@ import {
   type StopReason,
 } from '../isolation/index.ts';
 import type { Policy } from '../policy/index.ts';
-import {
-  createRedactor,
-  type PatternRegistry,
-  type RedactionRules,
-  type Redactor,
-} from '../redaction/index.ts';
+import { createRedactor, type PatternRegistry } from '../redaction/index.ts';
 import {
   createLedger,
   type KillSwitch,
@@ -46,6 +36,7 @@ import { type AnyFunction, bindArguments, checkFunction } from './function-targe
 import { unwrap } from './outcome.ts';
 import type { CallRequest, EnforcementParts } from './parts.ts';
 import { policyFrom, refuseOverlap, requireNoTrail } from './policy-source.ts';
+import { redactorCache } from './redactor-cache.ts';
 import { type ScopeBudget, scopeBudget } from './scope-budget.ts';
 
 /** What an enforcer is made from; it closes all of it. */
@@ -74,7 +65,6 @@ interface Surrounding {
 export class CallEnforcer implements Enforcer {
   readonly killSwitch: KillSwitch;
   readonly #parts: EnforcementParts;
-  readonly #patterns: PatternRegistry | undefined;
   readonly #rules: readonly CustomRule[];
   readonly #basePolicy: string | null;
   readonly #protectedPaths: readonly string[];
@@ -89,7 +79,6 @@ export class CallEnforcer implements Enforcer {
   constructor(made: EnforcerParts) {
     const { policy, trail, patterns, store, logger, killSwitch, tiers } = made;
     this.killSwitch = killSwitch;
-    this.#patterns = patterns;
     this.#tiers = tiers;
     this.#rules = made.rules;
     this.#basePolicy = made.basePolicy;
@@ -98,7 +87,7 @@ export class CallEnforcer implements Enforcer {
     const clock = (): number => performance.now();
     this.#parts = {
       compiled: this.#compiled,
-      redactorFor: this.#redactors(),
+      redactorFor: redactorCache(patterns),
       secretFinder: createRedactor({ secret_detection: { categories: 'all' } }),
       sessions: store,
       ledger: createLedger({ store, clock }),
@@ -131,7 +120,8 @@ export class CallEnforcer implements Enforcer {
       target,
       args,
       tool: tool ?? defaultToolName(checkTarget(target)),
-      ...this.#tiers,
+      runners: this.#tiers.runners,
+      shortfalls: this.#tiers.shortfalls,
       limits,
       ...(onLog === undefined ? {} : { onLog }),
       ...(onProgress === undefined ? {} : { onProgress }),
@@ -193,6 +183,8 @@ export class CallEnforcer implements Enforcer {
     if (turn < this.#reloads.done) return;
     this.#compiled = compilePolicy(policy, { rules: this.#rules });
     this.#reloads.done = turn;
+    // None of them would be used again where the policy has changed; none waits for its idle time.
+    await this.#tiers.pool?.clear();
   }
 
   async close({ graceMs = 5000 }: { readonly graceMs?: number } = {}): Promise<void> {
@@ -258,19 +250,6 @@ export class CallEnforcer implements Enforcer {
     this.#parts.trail
       ?.append({ type: 'kill_switch', action, reason, actor: by })
       .catch((err: unknown) => this.#parts.logger.error({ err }, 'kill switch not recorded'));
-  }
-
-  #redactors(): (rules: ToolRules) => Redactor {
-    const made = new WeakMap<ToolRules, Redactor>();
-    const options = this.#patterns === undefined ? {} : { patterns: this.#patterns };
-    return (rules) => {
-      const known = made.get(rules);
-      if (known !== undefined) return known;
-      // The policy schema and the redactor share their lists of names (held by a test).
-      const redactor = createRedactor(rules.redaction as RedactionRules, options);
-      made.set(rules, redactor);
-      return redactor;
-    };
   }
 
   async #shutDown(graceMs: number): Promise<void> {

@@ -3,13 +3,14 @@ import type { Detector } from './finding.ts';
 import { findEmails } from './pii/email.ts';
 import { findIpV6 } from './pii/ip-v6.ts';
 import { numberDetector } from './pii/numbers.ts';
-import { assignmentDetector } from './tokens/assignments.ts';
-import { authorizationDetector } from './tokens/authorization.ts';
-import { awsSecretKeyDetector } from './tokens/aws-secret-key.ts';
-import { commandDetector } from './tokens/commands.ts';
-import { findJwts } from './tokens/jwt.ts';
+import { assignmentLandmark, heldAssignmentDetector } from './tokens/assignments.ts';
+import { AUTHORIZATION_LANDMARK } from './tokens/authorization.ts';
+import { AWS_SECRET_LANDMARK, findHeldAwsSecret } from './tokens/aws-secret-key.ts';
+import { COMMAND_LANDMARK } from './tokens/commands.ts';
+import { JWT_LANDMARK } from './tokens/jwt.ts';
+import { landmarkDetector } from './tokens/landmarks.ts';
 import { pemDetector } from './tokens/pem.ts';
-import { tokenDetector } from './tokens/tokens.ts';
+import { tokenLandmark } from './tokens/tokens.ts';
 import { urlPasswordDetector } from './tokens/url-passwords.ts';
 
 /** The detectors for some categories of personal data. */
@@ -26,14 +27,19 @@ export function piiDetectors(categories: readonly PiiCategory[]): Detector[] {
 export function secretDetectors(categories: readonly SecretCategory[]): Detector[] {
   if (categories.length === 0) return [];
   const wanted: ReadonlySet<string> = new Set(categories);
+  const one = <Kind>(category: SecretCategory, kind: Kind) => (wanted.has(category) ? [kind] : []);
   return [
-    tokenDetector(wanted),
+    landmarkDetector([
+      tokenLandmark(wanted),
+      assignmentLandmark(wanted),
+      ...one('bearer_token', JWT_LANDMARK),
+      ...one('bearer_token', AUTHORIZATION_LANDMARK),
+      ...one('aws_secret_key', AWS_SECRET_LANDMARK),
+      ...one('password', COMMAND_LANDMARK),
+    ]),
     pemDetector(wanted),
-    ...(wanted.has('bearer_token') ? [findJwts] : []),
-    authorizationDetector(wanted),
     urlPasswordDetector(wanted),
-    awsSecretKeyDetector(wanted),
-    assignmentDetector(wanted),
-    commandDetector(wanted),
+    heldAssignmentDetector(wanted),
+    ...one('aws_secret_key', findHeldAwsSecret),
   ];
 }

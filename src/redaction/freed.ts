@@ -41,10 +41,11 @@ function freedBy(
   fresh: readonly Finding[],
   all: readonly Finding[],
 ): Finding[] {
-  const pieces = fresh.flatMap((finding) => gluedPieces(source.text, finding));
-  if (pieces.length * REACH * 2 > source.text.length) {
-    const text = blankOut(source.text, 0, all);
-    return find({ ...source, text });
+  const piecesMax = source.text.length / (2 * REACH);
+  const pieces: Piece[] = [];
+  for (const finding of fresh) {
+    pieces.push(...gluedPieces(source.text, finding));
+    if (pieces.length > piecesMax) return find({ ...source, text: blankOut(source.text, 0, all) });
   }
   return pieces.flatMap((piece) => {
     const text = blankOut(source.text.slice(piece.from, piece.to), piece.from, all);

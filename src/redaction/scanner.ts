@@ -3,6 +3,7 @@ import type { Detector, Finding, Source } from './finding.ts';
 import { withFreed } from './freed.ts';
 import { settleOverlaps } from './overlaps.ts';
 import { findInBlobs, type ScanDecoded } from './text/blobs.ts';
+import { flattened } from './text/flat.ts';
 import { isTouched, type Reading, readingsOf } from './text/readings.ts';
 
 /** Ties between equally long matches go to the category that comes first here. */
@@ -24,7 +25,8 @@ export type Scanner = (source: Source) => Finding[];
  */
 export function createScanner(detectors: readonly Detector[]): Scanner {
   if (detectors.length === 0) return () => [];
-  return (source) => {
+  return ({ text, hint }) => {
+    const source = { text: flattened(text), hint };
     const find = (part: Source) => findAll(detectors, part, 0);
     const found = find(source);
     return found.length === 0 ? found : withFreed(settle(found), source, { find, settle });

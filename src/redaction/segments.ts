@@ -1,6 +1,7 @@
 import type { Finding, Source } from './finding.ts';
 import type { Scanner } from './scanner.ts';
 import { isDigit } from './text/characters.ts';
+import { flattened } from './text/flat.ts';
 import { isFoldable } from './text/fold.ts';
 
 /** A text is scanned in segments of at most this many characters, so that memory stays bounded. */
@@ -24,7 +25,7 @@ export function scanInSegments(scan: Scanner, source: Source): Finding[] {
   const found: Finding[] = [];
   for (let from = 0; from < text.length; ) {
     const start = contextStart(text, from);
-    const window = text.slice(start, from + SEGMENT_MAX + AHEAD);
+    const window = flattened(text.slice(start, from + SEGMENT_MAX + AHEAD));
     const isEnd = start + window.length === text.length;
     const findings = scan({ text: window, hint: start === 0 ? hint : '' });
     const cut = start + (cutAfter(window, from - start, findings, isEnd) ?? window.length);
@@ -55,7 +56,7 @@ export function cutAfter(
   if (isEnd && text.length - from < SEGMENT_MAX + AHEAD) return text.length;
   const limit = Math.min(from + SEGMENT_MAX, text.length - AHEAD);
   let next = findings.length - 1;
-  for (let cut = limit; cut > from; cut -= 1) {
+  for (let cut = blankBefore(text, limit); cut > from; cut = blankBefore(text, cut - 1)) {
     while (next >= 0 && (findings[next]?.start ?? 0) >= cut) next -= 1;
     const isWithin = (findings[next]?.end ?? 0) > cut;
     if (!isWithin && isBarrier(text, cut)) return cut;
@@ -74,11 +75,21 @@ export function contextStart(text: string, position: number): number {
   return latest;
 }
 
+/** The latest position up to `at` that has a blank, or a Han or kana character, before it; or 0. */
+function blankBefore(text: string, at: number): number {
+  let blank = at;
+  while (blank > 0 && !isBlank(text.charCodeAt(blank - 1))) blank -= 1;
+  return blank;
+}
+
+function isBlank(code: number): boolean {
+  return code === 32 || code === 10 || (code >= 0x3000 && code < 0xd800);
+}
+
 /** A blank, or a Han or kana character, that no number goes across. */
 function isBarrier(text: string, at: number): boolean {
-  const before = text.charCodeAt(at - 1);
-  const isBlank = before === 32 || before === 10 || (before >= 0x3000 && before < 0xd800);
-  return isBlank && !(hasNumber(text, at - NEAR, at) && hasNumber(text, at, at + NEAR));
+  if (!isBlank(text.charCodeAt(at - 1))) return false;
+  return !(hasNumber(text, at - NEAR, at) && hasNumber(text, at, at + NEAR));
 }
 
 /** A digit, or what may be one when decoded. */

@@ -37,8 +37,33 @@ const ISSUERS: readonly (readonly [first: number, last: number, lengths: readonl
   [6761, 6763, [12, 13, 14, 15, 16, 17, 18, 19]],
   [2200, 2204, [16, 17, 18, 19]], // Mir
   [508, 508, [16]], // RuPay
+  [60, 60, [16]],
+  [82, 82, [16]],
+  [506, 507, [16, 19]], // Verve, Elo
+  [509, 509, [16]],
+  [636, 636, [16]],
+  [5019, 5019, [16]], // Dankort
+  [67, 67, [16, 17, 18, 19]], // Maestro and national debit cards
+  [8600, 8600, [16]], // UzCard
+  [9860, 9860, [16]], // Humo
   [9792, 9792, [16]], // Troy
 ];
+
+const PREFIX_DIGITS = 4;
+/** For every first four digits a set of lengths: bit `n` is set when numbers of `n` digits exist. */
+const LENGTHS: Uint32Array = lengthsByPrefix();
+
+function lengthsByPrefix(): Uint32Array {
+  const table = new Uint32Array(10 ** PREFIX_DIGITS);
+  for (const [first, last, lengths] of ISSUERS) {
+    const scale = 10 ** (PREFIX_DIGITS - String(first).length);
+    const bits = lengths.reduce((set, length) => set | (1 << length), 0);
+    for (let prefix = first * scale; prefix < (last + 1) * scale; prefix += 1) {
+      table[prefix] = (table[prefix] as number) | bits;
+    }
+  }
+  return table;
+}
 
 /** How printed cards group their digits; a last group may follow the usual four by four. */
 const LAYOUTS: readonly RegExp[] = [/^4444[123]?$/, /^465$/, /^464$/, /^444[123]$/, /^1{13,19}$/];
@@ -84,10 +109,8 @@ function isCard(source: Source, row: DigitRow, from: number, to: number): boolea
 }
 
 function isIssued(digits: string): boolean {
-  return ISSUERS.some(([first, last, lengths]) => {
-    const prefix = Number(digits.slice(0, String(first).length));
-    return prefix >= first && prefix <= last && lengths.includes(digits.length);
-  });
+  const lengths = LENGTHS[Number(digits.slice(0, PREFIX_DIGITS))] as number;
+  return (lengths & (1 << digits.length)) !== 0;
 }
 
 /** Grouped as on a card, and not a cut from a longer table of four-digit numbers. */

@@ -28,6 +28,7 @@ export function findEmails(source: Source, found: Finding[]): void {
     addEmail(text, { start: at, end: at + 1 }, found);
   }
   if (text.includes('at') || text.includes('AT')) findSpelledOut(text, found);
+  if (text.includes(' dot ') || text.includes(' DOT ')) findInWords(text, found);
 }
 
 interface Span {
@@ -115,6 +116,20 @@ function findSpelledOut(text: string, found: Finding[]): void {
     const domain = SPELLED_DOMAIN.exec(text.slice(after, after + DOMAIN_MAX));
     if (start === before || domain === null) continue;
     found.push({ category: 'email', start, end: after + domain[0].length });
+  }
+}
+
+/** `maria at example dot com`: without brackets, only a known last label is sure to be one. */
+const WORD_DOMAIN = /^[a-z\d-]{1,63}(?: dot [a-z\d-]{1,63}){1,6}/i;
+const LAST_LABEL = / dot (?:com|org|net|edu|gov|info|io|dev|ai|app|[a-z]{2})$/i;
+
+function findInWords(text: string, found: Finding[]): void {
+  for (const { index, 0: at } of text.matchAll(/ at /gi)) {
+    const start = localStart(text, index);
+    const after = index + at.length;
+    const domain = WORD_DOMAIN.exec(text.slice(after, after + DOMAIN_MAX))?.[0] ?? '';
+    if (start === index || !LAST_LABEL.test(domain)) continue;
+    found.push({ category: 'email', start, end: after + domain.length });
   }
 }
 

@@ -5,7 +5,13 @@ import type { DigitRow } from '../text/digit-rows.ts';
 import { goesOnFrom } from '../text/words.ts';
 
 const GROUPS = 4;
-const VERSION_WORDS = /(?:\bv|version|release|build|firmware|update|chapter|section|§)[ :#=."'-]*$/;
+const VERSION_WORDS =
+  /(?:\bv|version|release|build|firmware|update|chapter|section|§)[ :#=."'(-]*$/;
+/** `Chrome/120.0.6099.109` (RFC 9110 section 10.1.5). */
+const PRODUCT = /(?:^|[\s(;"'])[A-Z][A-Za-z]{1,20}\/$/;
+/** `setup-1.2.3.4.exe` */
+const PACKAGE = /^\.(?:tar|zip|jar|exe|dll|whl|deb|rpm|tgz|gz|nupkg|msi|apk|dmg)\b/;
+const NEAR = 24;
 
 /**
  * Index after the last group of the dotted IPv4 address that starts at group `from`; `from` when
@@ -18,9 +24,18 @@ export function endOfIpV4(source: Source, row: DigitRow, from: number): number {
   const to = from + GROUPS - 1;
   if (to >= row.length || continues(row, from, to)) return from;
   for (let at = from; at <= to; at += 1) {
-    if (!isOctet(row, at) || (at < to && !isDot(row, at))) return from;
+    if ((at < to && !isDot(row, at)) || !isOctet(row, at)) return from;
   }
-  return VERSION_WORDS.test(wordsBefore(source, row.starts[from] as number)) ? from : to + 1;
+  return isVersion(source, row.starts[from] as number, row.ends[to] as number) ? from : to + 1;
+}
+
+function isVersion(source: Source, start: number, end: number): boolean {
+  const { text } = source;
+  if (text[start - 1] === '/' && PRODUCT.test(text.slice(Math.max(0, start - NEAR), start))) {
+    return true;
+  }
+  if (text[end] === '.' && PACKAGE.test(text.slice(end, end + NEAR))) return true;
+  return VERSION_WORDS.test(wordsBefore(source, start));
 }
 
 /** Length of a network suffix such as `/24` at a position, 0 when there is none. */

@@ -110,9 +110,9 @@ function hasBreak({ text, starts, ends }: DigitRow, group: number): boolean {
 
 /** A number starts a row or stands after a space, not after a hyphen within a longer number. */
 function isStart(row: DigitRow, at: number, first: number): boolean {
-  return at === first || !/^[-.)/_]$/.test(gapBefore(row, at));
-}
-
-function gapBefore(row: DigitRow, at: number): string {
-  return row.text.slice(row.ends[at - 1], row.starts[at]);
+  if (at === first) return true;
+  const start = row.starts[at] as number;
+  return (
+    start - (row.ends[at - 1] as number) !== 1 || !'-.)/_'.includes(row.text[start - 1] ?? ' ')
+  );
 }

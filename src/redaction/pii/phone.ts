@@ -85,6 +85,16 @@ function endOfInternational(row: DigitRow, from: number, limit: number, skip: nu
   return ends.find((to) => isPossible(digitsOf(row, from, to).slice(skip))) ?? longest;
 }
 
+/** `0049 711 …`: the same digits may start an order number, so a long one must be possible. */
+function endOfDialled(source: Source, row: DigitRow, from: number, limit: number): number {
+  const to = endOfInternational(row, from, limit, 2);
+  if (to === from) return from;
+  const digits = digitsOf(row, from, to).slice(2);
+  if (digits.length > DIGITS_USUAL && !isPossible(digits)) return from;
+  const words = wordsBefore(source, row.starts[from] as number);
+  return OTHER_NUMBER_WORDS.test(words) || words.includes('arn:') ? from : to;
+}
+
 function isPossible(digits: string): boolean {
   return parsePhoneNumberFromString(`+${digits}`)?.isPossible() ?? false;
 }
@@ -103,11 +113,20 @@ function endsWithin(row: DigitRow, from: number, limit: number, skip: number): n
 function endOfNational(source: Source, row: DigitRow, from: number, limit: number): number {
   const start = row.starts[from] as number;
   if (goesOnFrom(row.text, start) || isInFraction(row.text, start)) return from;
-  if (isInIban(row.text, start) || isPairOfHex(row, limit)) return from;
-  const first = row.text.slice(start, row.ends[from]);
-  if (/^00[1-9]/.test(first)) return endOfInternational(row, from, limit, 2);
+  if (isPairOfHex(row, limit)) return from;
+  const to = endOfForm(source, row, from, limit);
+  return to > from && isInIban(row.text, start) ? from : to;
+}
+
+function endOfForm(source: Source, row: DigitRow, from: number, limit: number): number {
+  const first = row.text.slice(row.starts[from], row.ends[from]);
+  if (first.startsWith('00') && /^00[1-9]/.test(first)) {
+    return endOfDialled(source, row, from, limit);
+  }
   const grouped = endOfGrouped(row, from, limit);
   if (grouped > from) return grouped;
+  const bracketed = endOfBracketed(row, from, limit);
+  if (bracketed > from) return bracketed;
   const trunk = endOfTrunk(row, from, limit);
   if (trunk > from) return trunk;
   if (isWholeNumber(source, first)) return from + 1;
@@ -132,7 +151,7 @@ function isInIban(text: string, start: number): boolean {
 /** `01-23-45-67-89-AB`: a MAC address whose last byte has letters. */
 function isPairOfHex({ text, ends }: DigitRow, limit: number): boolean {
   const end = ends[limit - 1] as number;
-  return /^-[\da-f]{2}(?![\da-z])/i.test(text.slice(end, end + 4));
+  return text[end] === '-' && /^-[\da-f]{2}(?![\da-z])/i.test(text.slice(end, end + 4));
 }
 
 function isInFraction(text: string, start: number): boolean {
@@ -141,7 +160,7 @@ function isInFraction(text: string, start: number): boolean {
 
 /** 3-3-4, with a leading 1 or 001 or without: the North American way to write ten digits. */
 function endOfGrouped(row: DigitRow, from: number, limit: number): number {
-  const lead = /^(?:1|001)$/.test(row.text.slice(row.starts[from], row.ends[from])) ? 1 : 0;
+  const lead = isLead(row, from) ? 1 : 0;
   const area = from + lead;
   if (area + 3 > limit) return from;
   if (size(row, area) !== 3 || size(row, area + 1) !== 3 || size(row, area + 2) !== 4) return from;
@@ -149,6 +168,27 @@ function endOfGrouped(row: DigitRow, from: number, limit: number): number {
   const gap = row.text.slice(row.ends[area], row.starts[area + 1]);
   const isMarked = /^(?:[-.]|\)[ -]?| - )$/.test(gap);
   return isMarked || isNorthAmerican(row, area) ? area + 3 : from;
+}
+
+/** `(11) 98765-4321`, `8 (495) 123-45-67`: an area code in brackets, and 7–9 digits behind it. */
+function endOfBracketed(row: DigitRow, from: number, limit: number): number {
+  const { text, starts, ends } = row;
+  const area = from + (size(row, from) === 1 ? 1 : 0);
+  if (area + 2 >= limit || text[(starts[area] as number) - 1] !== '(') return from;
+  const gap = text.slice(ends[area], starts[area + 1]);
+  const isYear = /^(?:19|20)\d\d$/.test(text.slice(starts[area], ends[area]));
+  if (isYear || size(row, area) > 4 || size(row, area) < 2 || !/^\) ?$/.test(gap)) return from;
+  const to = Math.min(limit, area + 4);
+  const digits = digitCount(row, area + 1, to);
+  const isWhole = to === limit || !isJoined(row, to - 1, limit);
+  return digits >= 7 && digits <= 9 && isWhole ? to : from;
+}
+
+/** The calling code of North America, `1`, or `001`. */
+function isLead({ text, starts, ends }: DigitRow, group: number): boolean {
+  const start = starts[group] as number;
+  const length = (ends[group] as number) - start;
+  return (length === 1 && text[start] === '1') || (length === 3 && text.startsWith('001', start));
 }
 
 /** Area and exchange codes never start with 0 or 1. */
@@ -169,12 +209,23 @@ function isJoined(row: DigitRow, last: number, limit: number): boolean {
  * fraction, a date or what has the shape of a social security number.
  */
 function endOfTrunk(row: DigitRow, from: number, limit: number): number {
+  if (row.text.charCodeAt(row.starts[from] as number) !== 48) return from;
   const first = row.text.slice(row.starts[from], row.ends[from]);
   if (!/^0[1-9]\d{0,4}$/.test(first) || limit - from < 2 || limit - from > GROUPS_MAX) return from;
   const digits = digitCount(row, from, limit);
   const number = row.text.slice(row.starts[from], row.ends[limit - 1]);
+  if (isZip(row, from, number)) return from;
   const isOther = /^(?:\d+\.\d+|\d{3}[ -]\d{2}[ -]\d{4})$/.test(number) || DATE.test(number);
-  return digits >= 9 && digits <= 11 && !isOther ? limit : from;
+  // Mobile numbers of Indonesia have twelve.
+  const digitsMax = /^08\d\d$/.test(first) ? 12 : 11;
+  return digits >= 9 && digits <= digitsMax && !isOther ? limit : from;
+}
+
+/** `IL 05869-8655`: nine digits behind a state. */
+function isZip({ text, starts }: DigitRow, from: number, number: string): boolean {
+  if (!/^\d{5}-\d{4}$/.test(number)) return false;
+  const start = starts[from] as number;
+  return /(?:^|[^A-Za-z])[A-Z]{2},? $/.test(text.slice(Math.max(0, start - 5), start));
 }
 
 /**

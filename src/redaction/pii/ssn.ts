@@ -4,7 +4,8 @@ import { wordsBefore } from '../text/context.ts';
 import { type DigitRow, uniformGap } from '../text/digit-rows.ts';
 import { goesOnFrom } from '../text/words.ts';
 
-const SSN_WORDS = /\bssn\b|social.?sec|\bss[ #_-]?n(?:o|um)|sozialvers/;
+const SSN_WORDS =
+  /\bssn|\bs\.s\.n\b|\bsoc(?:ial)?\b.?.?sec|social.?sec|\bss(?:[ #_-]?n(?:o|um)| ?#)|sozialvers/;
 
 /**
  * Index after the last group of the US social security number that starts at group `from`; `from`
@@ -30,7 +31,7 @@ function lastGroup(row: DigitRow, from: number): number {
   if ((first === 3 && second === 6) || (first === 5 && second === 4)) return from + 1;
   if (first !== 3 || second !== 2 || from + 2 >= row.length || size(row, from + 2) !== 4) return -1;
   const gap = uniformGap(row, from, from + 2);
-  return gap !== undefined && ' -./_'.includes(gap) ? from + 2 : -1;
+  return gap !== undefined && /^(?: ?[-./_] ?| )$/.test(gap) ? from + 2 : -1;
 }
 
 function size(row: DigitRow, group: number): number {

@@ -3,6 +3,10 @@ import type { Finding } from '../finding.ts';
 /** Shortest run that can hide something: `a@b.com` has ten base64 characters, a token more. */
 const BASE64_MIN = 16;
 const HEX_MIN = 18;
+/** Shorter lines are words and names below each other. */
+const LINE_MIN = 20;
+/** Longer than any value that is worth a second look, when encoded. */
+const LINES_MAX = 240;
 /** Longer runs are decoded in pieces of this length, a multiple of four. */
 const PIECE_MAX = 32 * 1024;
 /** What is decoded to see whether it is text at all. */
@@ -31,6 +35,8 @@ export function findInBlobs(text: string, scan: ScanDecoded, found: Finding[]): 
   for (let start = nextRun(text, 0); start >= 0; ) {
     const end = runEnd(text, start + BASE64_MIN);
     scanRun(text, start, end, scan, found);
+    const linesEnd = endOfLines(text, start, end);
+    if (linesEnd > end) scanRun(text, start, linesEnd, scan, found);
     start = nextRun(text, end + 1);
   }
 }
@@ -56,6 +62,30 @@ function runEnd(text: string, from: number): number {
   return at;
 }
 
+/**
+ * The end of the lines that go on from a line of base64, as in mail (RFC 2045 section 6.8): of the
+ * same length, and a last one that is shorter. Only as far as one value can reach, so that what is
+ * found depends on no text further away.
+ */
+function endOfLines(text: string, start: number, lineEnd: number): number {
+  const length = lineEnd - start;
+  if (length < LINE_MIN || length % 4 !== 0) return lineEnd;
+  let end = lineEnd;
+  for (let next = nextLine(text, end); next > 0 && end - start < LINES_MAX; ) {
+    const lineLength = runEnd(text, next) - next;
+    if (lineLength > length) break;
+    end = next + lineLength;
+    next = lineLength < length ? 0 : nextLine(text, end);
+  }
+  return end;
+}
+
+/** Where the next line starts when a line break stands at a position, else 0. */
+function nextLine(text: string, at: number): number {
+  if (text.charCodeAt(at) === 10) return at + 1;
+  return text.startsWith('\r\n', at) ? at + 2 : 0;
+}
+
 function isInBase64(code: number): boolean {
   return code < 128 && IN_BASE64[code] === 1;
 }
@@ -69,7 +99,7 @@ function scanRun(
 ): void {
   for (let start = from; start < to; start += PIECE_MAX) {
     const end = Math.min(to, start + PIECE_MAX);
-    const decoded = decodeRun(text.slice(start, end));
+    const decoded = decodeRun(text.slice(start, end).replace(/^0x|[\r\n]+/g, ''));
     const category = decoded === null ? undefined : scan(decoded)[0]?.category;
     if (category !== undefined) found.push({ category, start, end: paddingEnd(text, end) });
   }

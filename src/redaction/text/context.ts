@@ -13,7 +13,11 @@ const AFTER_MAX = 14;
  */
 export function wordsBefore(source: Source, position: number): string {
   const from = Math.max(0, position - BEFORE_MAX);
-  const near = source.text.slice(from, position).toLowerCase();
+  const written = source.text.slice(from, position);
+  // An element's name has a small letter, a placeholder has none.
+  const element = /<([a-z][\w:.-]{0,36})>$/.exec(written)?.[1];
+  if (element !== undefined) return element.toLowerCase();
+  const near = written.toLowerCase();
   const stop = Math.max(lastStop(near), lastPlaceholder(near));
   if (stop >= 0) return withoutHalfWord(near, stop + 1);
   if (from === 0) return `${source.hint} ${near}`;

@@ -3,13 +3,17 @@ import { type View, ViewBuilder } from './view.ts';
 
 /** What makes a decoding worth its time. Plain `\\n` and `\\"` are understood without. */
 const ENCODED =
-  /^(?:%(?:[\da-f]{2}|u[\da-f]{4})|&(?:#x?\d|#x[a-f]|[a-z]{2,8};)|\\(?:u[\da-f{]|x[\da-f]|\/|[0-3][0-7]{2}))/i;
+  /^(?:%(?:[\da-f]{2}|u[\da-f]{4})|&(?:#x?\d|#x[a-f]|[a-z]{2,8};)|\\{1,8}(?:u[\da-f{]|x[\da-f])|\\(?:\/|[0-3][0-7]{2}|\r?\n))/i;
+/** Colours and cursor moves of terminals, after the escape (ECMA-48 section 5.4). */
+const CONTROL = /^\[[\d;:?]{0,24}[@-~]/;
 const ENCODED_MAX = 10;
 
-/** Where anything encoded can start. */
-const SPECIAL = /[%&\\]|["'`](?=\s?\+)/g;
+/** Where anything encoded can start: `%`, `&`, `\\`, an opening bracket, a control character. */
+const SPECIAL = /[^\t-\r -$'),-<>-Z\]-z|}~*\u0080-\uffff]|["'`](?=\s{0,12}\+)/g;
 /** Longest entity that is looked at; zeros may pad numeric ones. */
 const ENTITY_MAX = 40;
+/** Quote, plus and quote, with blanks between. */
+const JOINT_MAX = 26;
 
 /** Named entities that matter to an address, a number or a key. */
 const ENTITIES: ReadonlyMap<string, string> = new Map(
@@ -81,7 +85,8 @@ interface Decoded {
 }
 
 /**
- * Undoes one layer of encoding: percent, HTML entities, backslash escapes, string concatenation.
+ * Undoes one layer of encoding: percent, HTML entities, backslash escapes, string concatenation,
+ * dots in brackets.
  * Twice encoded text needs two calls.
  *
  * @param source - the view that `text` belongs to, or null for the text itself
@@ -115,8 +120,17 @@ export function isEncodedAt(text: string, at: number, code: number): boolean {
     case 38:
     case 92:
       return ENCODED.test(text.slice(at, at + ENCODED_MAX));
+    case 61: // of quoted-printable
+      return true;
+    case 0:
+    case 27:
+      return controlAt(text, at) !== null;
+    case 40:
+    case 91:
+    case 123:
+      return defangedAt(text, at) !== null;
     case 43:
-      return /["'`]\s?\+\s?["'`]/.test(text.slice(Math.max(0, at - 2), at + 3));
+      return isConcatenation(text, at);
     default:
       return false;
   }
@@ -134,6 +148,13 @@ function decodeAt(text: string, at: number): Decoded | null {
     case 39:
     case 96:
       return concatenationAt(text, at);
+    case 40:
+    case 91:
+    case 123:
+      return defangedAt(text, at);
+    case 0:
+    case 27:
+      return controlAt(text, at);
     default:
       return null;
   }
@@ -179,23 +200,49 @@ function entityAt(text: string, at: number): Decoded | null {
   return meaning === undefined ? null : { text: meaning, length: named?.[0].length ?? 0 };
 }
 
-/** `\u0041`, `\u{41}`, `\x41`, `\101`, `\n`, `\"`, `\/`. */
+/** `\u0041`, `\u{41}`, `\U00000041`, `\x41`, `\101`, `\n`, `\"`, `\/`, a line that goes on. */
 function escapeAt(text: string, at: number): Decoded | null {
   const rest = text.slice(at + 1, at + 12);
-  const hex = /^(?:u([\da-f]{4})|u\{0{0,4}([\da-f]{1,6})\}|x([\da-f]{2}))/i.exec(rest);
+  const hex = /^(?:U0{2}([\da-f]{6})|u([\da-f]{4})|u\{0{0,4}([\da-f]{1,6})\}|x([\da-f]{2}))/i.exec(
+    rest,
+  );
   if (hex) {
-    const digits = (hex[1] ?? hex[2] ?? hex[3]) as string;
+    const digits = (hex[1] ?? hex[2] ?? hex[3] ?? hex[4]) as string;
     return { text: fromCode(digits, 16), length: 1 + hex[0].length };
   }
   if (/^[0-3][0-7]{2}/.test(rest)) return { text: fromCode(rest.slice(0, 3), 8), length: 4 };
+  const continued = /^\r?\n/.exec(rest);
+  if (continued) return { text: '', length: 1 + continued[0].length };
   const meaning = ESCAPES.get(rest[0] ?? '');
   return meaning === undefined ? null : { text: meaning, length: 2 };
 }
 
+/** True for a `+` with the quotes of two strings around it. */
+function isConcatenation(text: string, plus: number): boolean {
+  const before = text.slice(Math.max(0, plus - JOINT_MAX / 2), plus).trimEnd();
+  const after = text.slice(plus + 1, plus + 1 + JOINT_MAX / 2).trimStart();
+  return /["'`]$/.test(before) && /^["'`]/.test(after);
+}
+
+/** The zeros of UTF-16, and what tells a terminal how to show the text. */
+function controlAt(text: string, at: number): Decoded | null {
+  if (text.charCodeAt(at) === 0) return { text: '', length: 1 };
+  const control = CONTROL.exec(text.slice(at + 1, at + ENTITY_MAX));
+  return control === null ? null : { text: '', length: 1 + control[0].length };
+}
+
 /** `'abc' + 'def'`: the pieces of one string. */
 function concatenationAt(text: string, at: number): Decoded | null {
-  const joint = /^["'`]\s?\+\s?["'`]/.exec(text.slice(at, at + 5));
+  const joint = /^["'`]\s{0,12}\+\s{0,12}["'`]/.exec(text.slice(at, at + JOINT_MAX));
   return joint === null ? null : { text: '', length: joint[0].length };
+}
+
+/** `203[.]0[.]113[.]5`, `ann[@]example(.)com`: addresses that nobody shall click. */
+function defangedAt(text: string, at: number): Decoded | null {
+  const sign = text[at + 1] as string;
+  const closing = text[at + 2];
+  const isClosed = closing === ']' || closing === ')' || closing === '}';
+  return isClosed && '.@:'.includes(sign) ? { text: sign, length: 3 } : null;
 }
 
 /** Surrogate halves are kept as they are: `\ud83d\ude00` makes a whole of two. */

@@ -16,70 +16,127 @@ export interface DigitRow {
 
 /** Most characters between two groups of one row: `) - ` has four. */
 const GAP_MAX = 4;
-const GAP: Uint8Array = Uint8Array.from({ length: 96 }, (_, code) =>
-  ' -.()/+_\n\r\t'.includes(String.fromCharCode(code)) ? 1 : 0,
+const IN_ROW: Uint8Array = Uint8Array.from({ length: 96 }, (_, code) =>
+  '0123456789 -.()/+_\n\r\t'.includes(String.fromCharCode(code)) ? 1 : 0,
 );
 
 /** Shorter rows are numbers of no interest, unless they are four groups, as in an IP address. */
 const DIGITS_MIN = 7;
 const GROUPS_MIN = 4;
+/** The shortest row: seven digits, or four groups and the three characters between them. */
+const LENGTH_MIN = 7;
 
 /**
  * Calls `visit` for every row of digit groups with seven digits or four groups at least.
  * One pass; every character is looked at a bounded number of times.
  */
 export function forEachDigitRow(text: string, visit: (row: DigitRow) => void): void {
-  const starts: number[] = [];
-  const ends: number[] = [];
-  let length = 0;
-  let digits = 0;
-  const flush = () => {
-    if (digits >= DIGITS_MIN || length >= GROUPS_MIN) visit({ text, length, digits, starts, ends });
-    length = 0;
-    digits = 0;
-  };
-  for (let at = nextDigit(text, 0); at < text.length; ) {
-    const end = groupEnd(text, at);
-    if (length > 0 && !isGap(text, ends[length - 1] as number, at)) flush();
-    starts[length] = at;
-    ends[length] = end;
-    length += 1;
-    digits += end - at;
-    at = nextDigit(text, end);
+  const rows = new RowBuilder(text, visit);
+  for (let at = nextStretch(text, 0); at >= 0; ) {
+    const end = stretchEnd(text, at + LENGTH_MIN);
+    rows.addStretch(at, end);
+    at = nextStretch(text, end + 1);
   }
-  flush();
 }
 
-function nextDigit(text: string, from: number): number {
-  let at = from;
-  while (at < text.length && !isDigit(text.charCodeAt(at))) at += 1;
-  return at;
-}
+/** Makes rows of the digits in a stretch, and gives those out that are long enough. */
+class RowBuilder {
+  readonly #text: string;
+  readonly #visit: (row: DigitRow) => void;
+  readonly #starts: number[] = [];
+  readonly #ends: number[] = [];
+  #length = 0;
+  #digits = 0;
 
-function groupEnd(text: string, from: number): number {
-  let at = from + 1;
-  while (at < text.length && isDigit(text.charCodeAt(at))) at += 1;
-  return at;
-}
-
-function isGap(text: string, from: number, to: number): boolean {
-  if (to - from > GAP_MAX) return false;
-  for (let at = from; at < to; at += 1) {
-    const code = text.charCodeAt(at);
-    if (code > 95 || GAP[code] === 0) return false;
+  constructor(text: string, visit: (row: DigitRow) => void) {
+    this.#text = text;
+    this.#visit = visit;
   }
-  return true;
+
+  addStretch(from: number, to: number): void {
+    for (let at = nextDigit(this.#text, from, to); at < to; ) {
+      const end = groupEnd(this.#text, at, to);
+      this.#add(at, end);
+      at = nextDigit(this.#text, end, to);
+    }
+    this.#giveOut();
+  }
+
+  #add(start: number, end: number): void {
+    if (this.#length > 0 && start - (this.#ends[this.#length - 1] as number) > GAP_MAX) {
+      this.#giveOut();
+    }
+    this.#starts[this.#length] = start;
+    this.#ends[this.#length] = end;
+    this.#length += 1;
+    this.#digits += end - start;
+  }
+
+  #giveOut(): void {
+    const length = this.#length;
+    const digits = this.#digits;
+    this.#length = 0;
+    this.#digits = 0;
+    if (digits < DIGITS_MIN && length < GROUPS_MIN) return;
+    this.#visit({ text: this.#text, length, digits, starts: this.#starts, ends: this.#ends });
+  }
 }
 
 /**
- * The one separator that stands between all groups `from`–`to` of a row: a single character or a
- * line break; `undefined` when they differ or are longer.
+ * Start of the next `LENGTH_MIN` characters that are all digits or what stands between them, or -1.
+ * Looks at the far end first and skips what a letter there rules out.
+ */
+function nextStretch(text: string, from: number): number {
+  let start = from;
+  while (start + LENGTH_MIN <= text.length) {
+    let at = start + LENGTH_MIN - 1;
+    while (at >= start && isInRow(text.charCodeAt(at))) at -= 1;
+    if (at < start) return start;
+    start = at + 1;
+  }
+  return -1;
+}
+
+function stretchEnd(text: string, from: number): number {
+  let at = from;
+  while (at < text.length && isInRow(text.charCodeAt(at))) at += 1;
+  return at;
+}
+
+function isInRow(code: number): boolean {
+  return code < 96 && IN_ROW[code] === 1;
+}
+
+function nextDigit(text: string, from: number, to: number): number {
+  let at = from;
+  while (at < to && !isDigit(text.charCodeAt(at))) at += 1;
+  return at;
+}
+
+function groupEnd(text: string, from: number, to: number): number {
+  let at = from + 1;
+  while (at < to && isDigit(text.charCodeAt(at))) at += 1;
+  return at;
+}
+
+/** Most characters between the groups of one number: ` - `. */
+const UNIFORM_MAX = 3;
+
+/**
+ * The one separator that stands between all groups `from`–`to` of a row, of one to three
+ * characters; `undefined` when they differ or are longer.
  */
 export function uniformGap(row: DigitRow, from: number, to: number): string | undefined {
-  const gap = row.text.slice(row.ends[from], row.starts[from + 1]);
-  if (gap.length !== 1 && gap !== '\r\n') return undefined;
+  const { text, starts, ends } = row;
+  const first = ends[from] as number;
+  const length = (starts[from + 1] as number) - first;
+  if (length > UNIFORM_MAX) return undefined;
   for (let at = from + 1; at < to; at += 1) {
-    if (row.text.slice(row.ends[at], row.starts[at + 1]) !== gap) return undefined;
+    const next = ends[at] as number;
+    if ((starts[at + 1] as number) - next !== length) return undefined;
+    for (let index = 0; index < length; index += 1) {
+      if (text.charCodeAt(next + index) !== text.charCodeAt(first + index)) return undefined;
+    }
   }
-  return gap;
+  return text.slice(first, first + length);
 }

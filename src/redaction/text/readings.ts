@@ -1,5 +1,6 @@
 import { decode, isEncodedAt } from './decode.ts';
 import { fold, isFoldable } from './fold.ts';
+import { unquotePrintable } from './quoted-printable.ts';
 import { unreverse } from './reversal.ts';
 import type { View } from './view.ts';
 
@@ -66,7 +67,9 @@ function* windowsOf(text: string): Generator<Window> {
 
 /** Positions of what can be folded or decoded. */
 function* placesOf(text: string): Generator<number> {
-  const candidates = /[%&\\+\u0080-\uffff]/g;
+  // All but everyday ASCII, and then what rules most brackets and `=` out: one class is three times
+  // as fast as two alternatives.
+  const candidates = /[^\t-\r -$'),-<>-Z\]-z|}~*](?<![[({](?![.@:]))(?<!=(?![\dA-F]{2}|\r?\n))/g;
   while (candidates.test(text)) {
     const at = candidates.lastIndex - 1;
     const code = text.charCodeAt(at);
@@ -96,6 +99,8 @@ function isBlank(code: number): boolean {
 function* viewsOf(text: string): Generator<View> {
   const displayed = unreverse(text);
   if (displayed !== null) yield fold(displayed.text, displayed) ?? displayed;
+  const printable = unquotePrintable(text);
+  if (printable !== null) yield fold(printable.text, printable) ?? printable;
   let current = fold(text, null);
   if (current !== null) yield current;
   for (let layer = 0; layer < LAYERS_MAX; layer += 1) {

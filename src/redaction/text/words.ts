@@ -8,6 +8,11 @@ export function goesOnFrom(text: string, at: number): boolean {
   return isAlphanumeric(text.charCodeAt(at - 1)) && !isAfterEscape(text, at);
 }
 
+/** True for what a regular expression's `\\w` takes. */
+export function isWordCharacter(text: string, at: number): boolean {
+  return text[at] === '_' || isAlphanumeric(text.charCodeAt(at));
+}
+
 /** True right after an escape of two characters, such as `\n`. */
 export function isAfterEscape(text: string, at: number): boolean {
   return text.charCodeAt(at - 2) === 92 && 'nrtbfv'.includes(text[at - 1] as string);

@@ -1,4 +1,6 @@
-import type { Detector, Finding } from '../finding.ts';
+import type { Finding } from '../finding.ts';
+import { isWordCharacter } from '../text/words.ts';
+import type { Landmark } from './landmarks.ts';
 import { isPlaceholder, looksRandom } from './secret-value.ts';
 
 /** How far behind its word a credential is read. */
@@ -6,49 +8,53 @@ const REACH = 4096;
 
 /** A word that announces credentials, and what follows it: the last group. */
 interface Announcement {
-  readonly word: RegExp;
   readonly value: RegExp;
   readonly isSecret: (credentials: string) => boolean;
 }
 
-const ANNOUNCEMENTS: readonly Announcement[] = [
-  { word: /\bbearer\b/gi, value: /^[ \t"':=]{1,6}([\w.~+/-]{16,}={0,2})/, isSecret: isToken },
+const ANNOUNCEMENTS: Readonly<Record<string, Announcement>> = {
+  bearer: { value: /^[ \t"':=]{1,6}([\w.~+/-]{16,}={0,2})/, isSecret: isToken },
   // Any other scheme, `Token` or a vendor's own, right after the header's name.
-  {
-    word: /\bauthorization\b/gi,
+  authorization: {
     value:
       /^["']?[ \t]{0,4}[:=][ \t]{0,4}["']?(?:[A-Za-z][\w-]{1,20}[ \t]{1,3})?([\w.~+/=:-]{16,400})/,
     isSecret: isToken,
   },
-  {
-    word: /\bbasic\b/gi,
+  basic: {
     value: /^[ \t]{1,3}([A-Za-z\d+/_-]{8,600}={0,2})/,
     isSecret: isUserAndPassword,
   },
-];
+};
 
 /**
- * A detector for the credentials of HTTP `Authorization`: bearer tokens that read as random, and
+ * The credentials of HTTP `Authorization`: bearer tokens that read as random, and
  * `Basic` with a base64 of `user:password`. "The bearer of bad news" is neither.
  *
  * @see RFC 6750 section 2.1, RFC 7617 section 2
  */
-export function authorizationDetector(categories: ReadonlySet<string>): Detector {
-  if (!categories.has('bearer_token')) return () => {};
-  return ({ text }, found) => {
-    for (const announcement of ANNOUNCEMENTS) findAll(text, announcement, found);
-  };
-}
+export const AUTHORIZATION_LANDMARK: Landmark = {
+  words: Object.keys(ANNOUNCEMENTS),
+  isExact: false,
+  start:
+    ({ text }, found) =>
+    (at, word) => {
+      const end = at + word.length;
+      if (isWordCharacter(text, at - 1) || isWordCharacter(text, end)) return;
+      addCredentials(text, end, ANNOUNCEMENTS[word] as Announcement, found);
+    },
+};
 
-function findAll(text: string, { word, value, isSecret }: Announcement, found: Finding[]): void {
-  for (const match of text.matchAll(word)) {
-    const from = match.index + match[0].length;
-    const credentials = value.exec(text.slice(from, from + REACH));
-    if (credentials === null || !isSecret(credentials[1] as string)) continue;
-    const end = from + credentials[0].length;
-    const start = end - (credentials[1] as string).length;
-    found.push({ category: 'bearer_token', start, end });
-  }
+function addCredentials(
+  text: string,
+  from: number,
+  { value, isSecret }: Announcement,
+  found: Finding[],
+): void {
+  const credentials = value.exec(text.slice(from, from + REACH));
+  if (credentials === null || !isSecret(credentials[1] as string)) return;
+  const end = from + credentials[0].length;
+  const start = end - (credentials[1] as string).length;
+  found.push({ category: 'bearer_token', start, end });
 }
 
 function isToken(credentials: string): boolean {

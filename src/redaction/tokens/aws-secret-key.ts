@@ -1,27 +1,37 @@
 import type { Detector, Finding } from '../finding.ts';
+import type { Landmark } from './landmarks.ts';
 import { isPlaceholder } from './secret-value.ts';
 
 /** How far the key may stand from the name or the access key id that announces it. */
 const REACH = 100;
 const KEY_LENGTH = 40;
-const ANNOUNCED = /aws|amazon|secret.?access.?key|(?:AKIA|ASIA)[A-Z\d]{16}/gi;
+const NAMES = ['aws', 'amazon', 'secretaccesskey', 'secret_access_key', 'secret-access-key'];
+const KEY_IDS = ['akia', 'asia'];
+const KEY_ID = /^[A-Z\d]{20}/i;
 const KEY = /(?<![A-Za-z\d+/=])[A-Za-z\d+/]{40}(?![A-Za-z\d+/=])/g;
 
 /**
- * A detector for AWS secret access keys: 40 base64 characters near the word that announces them
+ * AWS secret access keys: 40 base64 characters near the word that announces them
  * or near an access key id. Alone they look like any hash.
  *
  * @see https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_access-keys.html
  */
-export function awsSecretKeyDetector(categories: ReadonlySet<string>): Detector {
-  if (!categories.has('aws_secret_key')) return () => {};
-  return ({ text, hint }, found) => {
-    let from = /secret.?access.?key|aws.?secret/.test(hint) ? addKeys(text, 0, found) : 0;
-    for (const word of text.matchAll(ANNOUNCED)) {
-      from = addKeys(text, Math.max(from, word.index), found);
-    }
-  };
-}
+export const AWS_SECRET_LANDMARK: Landmark = {
+  words: [...NAMES, 'secret access key', ...KEY_IDS],
+  isExact: false,
+  start: ({ text }, found) => {
+    let from = 0;
+    return (at, word) => {
+      if (KEY_IDS.includes(word) && !KEY_ID.test(text.slice(at, at + 20))) return;
+      from = addKeys(text, Math.max(from, at), found);
+    };
+  },
+};
+
+/** Finds the key in a value whose own key announces it. */
+export const findHeldAwsSecret: Detector = ({ text, hint }, found) => {
+  if (/secret.?access.?key|aws.?secret/.test(hint)) addKeys(text, 0, found);
+};
 
 /** Looks at what is within reach of a word; returns where the next look may start. */
 function addKeys(text: string, from: number, found: Finding[]): number {

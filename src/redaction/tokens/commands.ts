@@ -1,4 +1,5 @@
-import type { Detector, Finding } from '../finding.ts';
+import type { Finding } from '../finding.ts';
+import type { Landmark } from './landmarks.ts';
 import { isPlaceholder, looksLikePassword } from './secret-value.ts';
 
 /** How far behind the command's name its password is looked for, in characters. */
@@ -6,70 +7,103 @@ const REACH = 320;
 
 /** A command or keyword, and where the password stands behind it: the last group. */
 interface CommandRule {
-  readonly command: string;
+  readonly commands: readonly string[];
   readonly password: RegExp;
 }
 
 const RULES: readonly CommandRule[] = [
   // mysql -u root -pSECRET, mysqldump, mariadb-admin, sshpass -p SECRET
-  { command: 'mysql|mariadb|sshpass', password: /\s-p[ '"]?([^\s'"]{4,64})/ },
-  { command: 'redis-cli', password: /\s-a ['"]?([^\s'"]{4,64})/ },
+  { commands: ['mysql', 'mariadb', 'sshpass'], password: /\s-p ?['"]?([^\s'"]{4,64})/ },
+  {
+    commands: [
+      'docker login',
+      'podman login',
+      'registry login',
+      'az login',
+      'oc login',
+      'cf login',
+    ],
+    password: /\s-p[ =]?['"]?([^\s'"]{4,256})/,
+  },
+  // net use x: \\host\share /user:ann SECRET, net user ann SECRET /add
+  {
+    commands: ['net use', 'net user'],
+    password:
+      /^net (?:use\s.{0,120}?\/user:\S{1,64}|user\s{1,4}\S{1,64})\s{1,4}(?![/*])([^\s'"]{4,64})/i,
+  },
+  {
+    commands: ['htpasswd'],
+    password:
+      /^htpasswd\s{1,4}-\w{0,6}b\w{0,6}\s{1,4}\S{1,80}\s{1,4}\S{1,64}\s{1,4}['"]?([^\s'"]{4,64})/,
+  },
+  { commands: ['useradd', 'usermod'], password: /\s-p ?['"]?([^\s'"]{4,128})/ },
+  { commands: ['openssl enc'], password: /\s-[kK] ?['"]?([^\s'"]{4,128})/ },
+  { commands: ['zip -p', '7z a -p'], password: /^(?:zip -P ?|7z a -p)['"]?([^\s'"]{4,64})/ },
+  { commands: ['requirepass', 'masterauth'], password: /^\w+\s{1,4}['"]?([^\s'"]{4,128})/ },
+  { commands: ['redis-cli'], password: /\s-a ['"]?([^\s'"]{4,64})/ },
   // curl -u user:SECRET, --user, --proxy-user
   {
-    command: 'curl',
+    commands: ['curl'],
     password: /\s(?:-u|--user|--proxy-user)[ =]?['"]?[^\s:'"]{0,64}:([^\s'"]{3,128})/,
   },
   // CREATE USER x IDENTIFIED BY 'SECRET', IDENTIFIED WITH plugin BY 'SECRET'
   {
-    command: 'identified',
+    commands: ['identified'],
     password: /\sby\s{1,4}(?:(?:values|password)\s{1,4})?\\?['"]?([^\s'";)\\]{4,128})/i,
   },
   // WITH PASSWORD 'SECRET', SET PASSWORD FOR x = 'SECRET', PASSWORD SECRET
   {
-    command: 'password',
+    commands: ['password'],
     password:
       /^password\s{1,4}(?:for\s{1,4}[^\s=]{1,64}\s{0,4}=\s{0,4})?(?:password\()?n?\\?['"]([^\s'"\\]{4,128})/i,
   },
-  { command: 'password', password: /^PASSWORD\s{1,4}([^\s'";,()=:]{6,128})/ },
+  { commands: ['password'], password: /^PASSWORD\s{1,4}([^\s'";,()=:]{6,128})/ },
   // openssl -passin pass:SECRET
-  { command: 'passin|passout', password: /\spass:([^\s'":]{4,128})/ },
+  { commands: ['passin', 'passout'], password: /\spass:([^\s'":]{4,128})/ },
   {
-    command: 'convertto-securestring',
+    commands: ['convertto-securestring'],
     password: /\s(?:-string\s{1,4})?['"]([^'"\n]{4,128})/i,
   },
 ];
 
-const ANY_COMMAND = new RegExp(RULES.map(({ command }) => command).join('|'), 'i');
+const COMMANDS: readonly string[] = [...new Set(RULES.flatMap(({ commands }) => commands))];
 
 /**
- * A detector for passwords in well-known command lines and SQL statements, where no name is
- * assigned: `curl -u user:…`, `mysql -p…`, `IDENTIFIED BY '…'`.
+ * Passwords in well-known command lines and SQL statements, where no name is assigned:
+ * `curl -u user:…`, `mysql -p…`, `IDENTIFIED BY '…'`.
  */
-export function commandDetector(categories: ReadonlySet<string>): Detector {
-  if (!categories.has('password')) return () => {};
-  return ({ text }, found) => {
-    if (!ANY_COMMAND.test(text)) return;
-    for (const rule of RULES) findAll(text, rule, found);
-  };
-}
+export const COMMAND_LANDMARK: Landmark = {
+  words: COMMANDS,
+  isExact: false,
+  start: ({ text }, found) => {
+    const from = RULES.map(() => 0);
+    return (at, command) => {
+      for (const [index, rule] of RULES.entries()) {
+        if (at < (from[index] as number) || !rule.commands.includes(command)) continue;
+        from[index] = addPasswordAt(text, at, rule, found);
+      }
+    };
+  },
+};
 
-function findAll(text: string, { command, password }: CommandRule, found: Finding[]): void {
-  let from = 0;
-  for (const match of text.matchAll(new RegExp(command, 'gi'))) {
-    if (match.index < from) continue;
-    const secret = password.exec(lineAt(text, match.index));
-    const end = match.index + (secret === null ? 0 : secret.index + secret[0].length);
-    if (secret !== null) addPassword(secret[1] as string, end, found);
-    // The same command again, this near, sees the same passwords.
-    from = password.source.startsWith('^')
-      ? match.index + 1
-      : Math.max(end, match.index + REACH / 2);
-  }
+/** Looks behind a command; returns where the same rule may look again. */
+function addPasswordAt(
+  text: string,
+  at: number,
+  { password }: CommandRule,
+  found: Finding[],
+): number {
+  const secret = password.exec(lineAt(text, at));
+  const end = at + (secret === null ? 0 : secret.index + secret[0].length);
+  if (secret !== null) addPassword(secret[1] as string, end, found);
+  // The same command again, this near, sees the same passwords.
+  return password.source.startsWith('^') ? at + 1 : Math.max(end, at + REACH / 2);
 }
 
 /** The rest of a command: to the end of its line, over lines that end with a backslash. */
 function lineAt(text: string, start: number): string {
   const near = text.slice(start, start + REACH);
+  if (!near.includes('\n')) return near;
   const end = near.search(/[^\\]\n/);
   return end < 0 ? near : near.slice(0, end + 1);
 }

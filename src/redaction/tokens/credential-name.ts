@@ -2,8 +2,8 @@
 export type CredentialKind = 'password' | 'credential' | 'key' | null;
 
 const PASSWORD =
-  /passw|passphrase|passcode|pwd|senha|contrase|kennwort|motdepasse|парол|密码|パスワード/;
-const PASSWORD_WORDS: ReadonlySet<string> = new Set(['pass', 'pw']);
+  /passw|passphrase|passcode|pwd|senha|contrase|kennwort|wachtwoord|motdepasse|salasana|lösenord|hasło|şifre|парол|密码|密碼|パスワード|비밀번호|암호|mậtkhẩu|รหัสผ่าน|سر$|סיסמ/;
+const PASSWORD_WORDS: ReadonlySet<string> = new Set(['pass', 'pw', 'heslo', 'parola']);
 const CREDENTIAL =
   /secret|token|credential|apikey|authkey|accesskey|privatekey|signingkey|passkey|bearer|licensekey/;
 const CREDENTIAL_WORDS: ReadonlySet<string> = new Set([
@@ -25,17 +25,19 @@ const ABOUT: ReadonlySet<string> = new Set(
     'tokens endpoint uid header headers fingerprint thumbprint algorithm'
   ).split(' '),
 );
-/** Words that make any name harmless. */
+/** Words that make any name harmless: it holds something else, or says that its value is none. */
 const HARMLESS: ReadonlySet<string> = new Set(
-  'redacted public pub tokenizer tokenize tokenized tokenization csrf xsrf keyboard keyword keywords author next page pagination cursor'.split(
-    ' ',
-  ),
+  (
+    'redacted public pub tokenizer tokenize tokenized tokenization csrf xsrf keyboard keyword keywords author next page pagination cursor ' +
+    'example sample dummy fake mock invalid non not wrong placeholder'
+  ).split(' '),
 );
 /** What stands before `key` when it is not a credential. */
 const PLAIN_KEYS: ReadonlySet<string> = new Set(
-  'primary foreign sort partition cache row object dict unique composite translation query group map hash index lookup sorting json config registry item react event hot arrow enter shift control'.split(
-    ' ',
-  ),
+  (
+    'primary foreign sort partition cache row object dict unique composite translation query group map hash index lookup sorting json config registry item react event hot arrow enter shift control ' +
+    'idempotency idempotence dedup deduplication surrogate websocket routing ordering correlation record document field merge storage blob message node entity resource locale i18n feature flag natural candidate join range s3 bucket'
+  ).split(' '),
 );
 
 /**

@@ -18,21 +18,27 @@ interface Makeup {
 
 function makeupOf(text: string): Makeup {
   const length = Math.min(text.length, SAMPLE_MAX);
-  const uses = new Map<number, number>();
+  const uses = new Uint8Array(128);
   let digits = 0;
   let lower = 0;
   let upper = 0;
   for (let at = 0; at < length; at += 1) {
     const code = text.charCodeAt(at);
-    uses.set(code, (uses.get(code) ?? 0) + 1);
+    uses[code & 127] = (uses[code & 127] as number) + 1;
     if (isDigit(code)) digits += 1;
     else if (code >= 97 && code <= 122) lower += 1;
     else if (code >= 65 && code <= 90) upper += 1;
   }
-  let entropy = 0;
-  for (const count of uses.values()) entropy -= (count / length) * Math.log2(count / length);
   const other = length - digits - lower - upper;
-  return { length, digits, lower, upper, other, distinct: uses.size, entropy };
+  let distinct = 0;
+  let entropy = 0;
+  for (let code = 0; code < uses.length; code += 1) {
+    const count = uses[code] as number;
+    if (count === 0) continue;
+    distinct += 1;
+    entropy -= (count / length) * Math.log2(count / length);
+  }
+  return { length, digits, lower, upper, other, distinct, entropy };
 }
 
 /** Words of examples and templates; a random value does not contain them. */
@@ -53,40 +59,55 @@ export function isPlaceholder(value: string): boolean {
 }
 
 /**
- * True for six characters in a row that count up or down: `123456`, `fedcba`. What a generator
- * made has none; what a person typed as an example often does.
+ * Most characters in a row that count up or down: six of `x-123456`. What a generator made has few;
+ * what a person typed as an example often has many.
  */
-function hasSequence(value: string): boolean {
+function longestSequence(value: string): number {
+  let longest = 1;
   let up = 1;
   let down = 1;
   for (let at = 1; at < value.length && at < SAMPLE_MAX; at += 1) {
     const step = value.charCodeAt(at) - value.charCodeAt(at - 1);
     up = step === 1 ? up + 1 : 1;
     down = step === -1 ? down + 1 : 1;
-    if (up === SEQUENCE || down === SEQUENCE) return true;
+    longest = Math.max(longest, up, down);
   }
-  return false;
+  return longest;
+}
+
+/** True for a value that is a sequence for the most part: `key-1234567890`. */
+export function isCounted(value: string): boolean {
+  return longestSequence(value) * 2 > value.length;
 }
 
 /** True for what follows a vendor's prefix when it is more than a name or a filler. */
 export function looksGenerated(value: string): boolean {
   const { distinct, length } = makeupOf(value);
-  return distinct >= Math.min(8, length / 2) && !NAME.test(value) && !hasSequence(value);
+  return (
+    distinct >= Math.min(8, length / 2) && !NAME.test(value) && longestSequence(value) < SEQUENCE
+  );
 }
 
 const UUID = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/i;
+/** Versions 1, 2 and 6 are a time and a node, so that anybody can guess them (RFC 9562 section 8). */
+const TIME_BASED = /^.{14}[126].{4}[89ab]/i;
 const HEX = /^(?:0x)?[\da-f]{16,}$/i;
 /** `some.dotted.name`, `a-slug-of-words`, `SCREAMING_CASE`, `camelCaseName2`: names, not secrets. */
 const NAME =
   /^[a-z]{2,}(?:[._/: -][a-z]{2,}\d{0,2})+$|^[A-Z]{2,}\d{0,2}(?:_[A-Z]{2,}\d{0,2})*$|^[A-Za-z]?[a-z]{2,}(?:[A-Z][a-z]{2,})*\d{0,2}$|^[\w.]+\.(?:[a-z]{2,5}|\w+\(.*)$|^\.{0,2}\/[\w./-]*$/;
+/** `settings.CLIENT_SECRET`, `builds/3fa9c1/app.zip`, `/run/secrets/db`: where something is. */
+const MEMBER = /^[A-Za-z_$]+(?:\.[A-Za-z_$]+)+$/;
+const FILE = /^[\w.-]+(?:\/[\w.-]+)*\/[\w-]+\.[a-z]{2,5}$/;
+const PATH = /^(?:~|\.{0,2})(?:\/[\w.-]+){2,}$/;
 const DATE_OR_VERSION = /^v?\d{1,4}(?:[-./:T]\d{1,4}){1,6}Z?$/;
 
 /** True for a value that reads as generated: letters and digits, no words, enough entropy. */
 export function looksRandom(value: string): boolean {
-  if (UUID.test(value)) return true;
+  if (UUID.test(value)) return !TIME_BASED.test(value);
   const makeup = makeupOf(value);
   if (HEX.test(value)) return makeup.digits > 0 && makeup.distinct >= 6 && makeup.entropy > 2.5;
   if (NAME.test(value) || DATE_OR_VERSION.test(value) || value.includes('://')) return false;
+  if (MEMBER.test(value) || FILE.test(value)) return false;
   const letters = makeup.lower + makeup.upper;
   if (letters === 0) return false;
   const isMixed = makeup.digits > 0 || (makeup.lower > 2 && makeup.upper > 2);
@@ -94,11 +115,24 @@ export function looksRandom(value: string): boolean {
 }
 
 /**
+ * True for a value that no sentence has: ten characters or more with digits among letters, and
+ * capitals or signs among those.
+ */
+export function isUnlikeWords(value: string): boolean {
+  if (value.length < 10 || !looksRandom(value) || /[\s()[\]{}<>,;/]|^[\W_]/.test(value))
+    return false;
+  const { digits, upper, lower, other } = makeupOf(value);
+  return (
+    digits >= 2 && lower > 1 && (upper > 1 || other > 0) && !/^[A-Za-z]+[-_.:]?\d+$/.test(value)
+  );
+}
+
+/**
  * True for a value that can be a password: also short ones, with signs. In quotes any word of
  * length counts; bare, it needs a digit or a sign, since code has names there.
  */
 export function looksLikePassword(value: string, isQuoted: boolean): boolean {
-  if (value.length < 4 || /^[\W_]+$|\s/.test(value)) return false;
+  if (value.length < 4 || /^[\W_]+$|\s/.test(value) || PATH.test(value)) return false;
   const { digits, upper, lower, other } = makeupOf(value);
   const letters = upper + lower;
   if (/^0x[\da-f]{1,16}$/i.test(value)) return false; // a number

@@ -1,7 +1,6 @@
-import type { Detector } from '../finding.ts';
 import { isAlphanumeric, isDigit } from '../text/characters.ts';
-import { LiteralIndex } from '../text/literals.ts';
 import { goesOnFrom } from '../text/words.ts';
+import type { Landmark } from './landmarks.ts';
 import { isPlaceholder, looksGenerated, looksRandom } from './secret-value.ts';
 import { VENDOR_TOKENS, type VendorToken } from './vendor-tokens.ts';
 
@@ -28,29 +27,37 @@ const BODY_MAX = 40_000;
 
 const RULES: readonly TokenRule[] = VENDOR_TOKENS.flatMap(rulesOf);
 const PREFIXES: readonly string[] = [...new Set(RULES.map(({ prefix }) => prefix))];
-const INDEX: LiteralIndex = new LiteralIndex(PREFIXES);
 /** Rules to try where a prefix was found: its own, and those of shorter prefixes within it. */
 const BY_PREFIX: ReadonlyMap<string, readonly TokenRule[]> = new Map(
   PREFIXES.map((prefix) => [prefix, RULES.filter((rule) => prefix.startsWith(rule.prefix))]),
 );
 
 /**
- * A detector for tokens that start with a literal: one pass with all literals finds the places,
- * the row's shape decides there. What has the shape but not the randomness is an example.
+ * Tokens that start with a literal: the row's shape decides where one stands. What has the shape
+ * but not the randomness is an example.
  *
  * @param categories - of the rows to use
  */
-export function tokenDetector(categories: ReadonlySet<string>): Detector {
-  return ({ text }, found) => {
-    INDEX.forEach(text, (at, prefix) => {
-      for (const rule of BY_PREFIX.get(prefix) as readonly TokenRule[]) {
-        const token = categories.has(rule.category) ? tokenAt(text, at, rule) : null;
-        if (token === null) continue;
-        found.push({ category: rule.category, ...token });
-        return token.end;
-      }
-      return at;
-    });
+export function tokenLandmark(categories: ReadonlySet<string>): Landmark {
+  const words = PREFIXES.filter((prefix) =>
+    BY_PREFIX.get(prefix)?.some(({ category }) => categories.has(category)),
+  );
+  return {
+    words,
+    isExact: true,
+    start: ({ text }, found) => {
+      let from = 0;
+      return (at, prefix) => {
+        if (at < from) return;
+        for (const rule of BY_PREFIX.get(prefix) as readonly TokenRule[]) {
+          const token = categories.has(rule.category) ? tokenAt(text, at, rule) : null;
+          if (token === null) continue;
+          found.push({ category: rule.category, ...token });
+          from = token.end;
+          return;
+        }
+      };
+    },
   };
 }
 
@@ -99,8 +106,9 @@ function runsOn(text: string, end: number): boolean {
 function isWithinWord(text: string, start: number, prefix: string): boolean {
   const before = text.charCodeAt(start - 1);
   if (!goesOnFrom(text, start)) return false;
-  const hasSign = /[^A-Za-z\d]/.test(prefix.slice(0, -1));
-  if (hasSign || (prefix.endsWith('_') && prefix.length >= 4)) return false;
+  // `task_test_…` has no `sk_test_`.
+  const hasSign = /[^A-Za-z\d]/.test(prefix.slice(0, -1)) && !/^[a-z]{1,2}_/.test(prefix);
+  if (hasSign || /^[A-Za-z\d]{3,}_$/.test(prefix)) return false;
   const isSmall = before >= 97 && before <= 122;
   return !(isSmall && prefix.length >= 4 && prefix === prefix.toUpperCase());
 }

@@ -59,9 +59,12 @@ function isTemplate(secret: string): boolean {
   return isMask || (secret.length > 12 && isPlaceholder(secret));
 }
 
-/** `user:password@localhost`: words for words, on a host that is nobody's. */
+/** `user:password@localhost`: words for words, or twice the same, on a host that is nobody's. */
 function isLocalExample(text: string, from: number, end: number): boolean {
-  return /^(?:user(?:name)?|admin|root|test):(?:pass(?:word)?|secret|test)@(?:localhost|127\.0\.0\.1|host(?:name)?)\b/i.test(
+  const [user, password] = text.slice(from, end).split(':');
+  const host = text.slice(end, end + 16);
+  if (user === password && /^@(?:localhost|127\.0\.0\.1)\b/i.test(host)) return true;
+  return /^(?:user(?:name)?|admin|root|test|postgres|mysql):(?:pass(?:word)?|secret|test)@(?:localhost|127\.0\.0\.1|host(?:name)?)\b/i.test(
     text.slice(from, end + 16),
   );
 }
