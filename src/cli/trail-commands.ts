@@ -59,6 +59,7 @@ export function addInspect({ program, terminal, state }: CommandScope): void {
           'enforcecore inspect ./audit --follow --filter tool=fetch_page --filter since=1h',
           'enforcecore inspect ./audit --json --filter status=timeout',
         ],
+        json: 'one exported entry a line, as `enforcecore audit export` prints them',
         exitCodes: '0 shown, 2 wrong usage, 6 the trail cannot be read, or lines of it are damaged',
       }),
     )
