@@ -52,7 +52,7 @@ export async function enforceCall(parts: EnforcementParts, request: CallRequest)
           redactor,
           admittedAt,
           costUsd: admission.costUsd,
-        }).catch((cause: unknown) => faulted(call, cause));
+        }).catch((cause: unknown) => faulted(parts, call, cause));
   await settle(parts, facts, { isRun: performed.isRun, isOk: performed.end.status === 'ok' });
 
   const concluded = await append(parts.trail, (trail) => outcomeEntry(trail, facts, performed));
@@ -101,7 +101,12 @@ function denied({ tool }: IdentifiedCall, { decision, retryAfterMs }: Admission)
 }
 
 /** A fault of our own. The tool may have run; the outcome entry must be written all the same. */
-function faulted({ tool }: IdentifiedCall, cause: unknown): Performance {
+function faulted(
+  { logger }: EnforcementParts,
+  { tool, callId }: IdentifiedCall,
+  cause: unknown,
+): Performance {
+  logger.error({ err: cause, callId }, 'enforcecore failed while it ran a tool');
   const message = `tool \`${tool}\`: enforcecore failed while it ran the tool`;
   return { ...notPerformed(failure('crashed', 'ENF_INTERNAL', message, { cause })), isRun: true };
 }

@@ -31,15 +31,23 @@ export interface IdTables {
   /** `/etc/subuid` and `subgid`; empty when there is none. */
   readonly subuid: string;
   readonly subgid: string;
+  /** Whom this process sees as the owner of `/proc/sys/kernel`; null where there is no such folder. */
+  readonly kernelUid: number | null;
 }
 
 /**
  * True when `uid` is the kernel's uid 0. Uid 0 of a rootless container is an ordinary user outside.
  *
- * @param uidMap - text of `/proc/self/uid_map`
+ * A map only leads to the namespace above, where 0 may be an ordinary user again (podman's
+ * `keep-id`); `/proc/sys/kernel` belongs to the kernel's 0 everywhere, so its owner says more.
+ *
  * @see user_namespaces(7)
  */
-export function isKernelRoot(uid: number, uidMap: string): boolean {
+export function isKernelRoot(
+  uid: number,
+  { uidMap, kernelUid }: Pick<IdTables, 'uidMap' | 'kernelUid'>,
+): boolean {
+  if (kernelUid !== null) return uid === kernelUid;
   return parseMap(uidMap).some(
     ({ first, outer, count }) => uid >= first && uid < first + count && outer + uid - first === 0,
   );

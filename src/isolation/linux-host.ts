@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
 import { release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
@@ -80,6 +80,12 @@ export function kernelVersion(text: string): readonly [number, number] {
   return [major, minor];
 }
 
+/** Which ids exist here, and what this process may do with them. */
+export interface HostIdentity extends IdTables {
+  /** Effective capabilities, one bit each. See capabilities(7). */
+  readonly capabilities: bigint;
+}
+
 /**
  * The users that calls run as: one each where the supervisor is root, its own where it is not.
  *
@@ -88,10 +94,12 @@ export function kernelVersion(text: string): readonly [number, number] {
  */
 export function identitiesFor(
   uid: number,
-  tables: IdTables,
+  tables: HostIdentity,
   folder: string,
 ): CallIdentities | Shortfall | null {
-  if (!isKernelRoot(uid, tables.uidMap)) return null;
+  if (!isKernelRoot(uid, tables)) return null;
+  const missing = NEEDED_OF_ROOT.filter(({ bit }) => (tables.capabilities & (1n << bit)) === 0n);
+  if (missing.length > 0) return powerless(missing.map(({ name }) => name));
   const range = callIdRange(tables);
   if ('cause' in range) return range;
   try {
@@ -102,12 +110,37 @@ export function identitiesFor(
   }
 }
 
-function idTables(): IdTables {
+/** What root needs to give a call a user of its own, and to end what that user runs. */
+const NEEDED_OF_ROOT = [
+  { name: 'CHOWN', bit: 0n },
+  { name: 'KILL', bit: 5n },
+  { name: 'SETGID', bit: 6n },
+  { name: 'SETUID', bit: 7n },
+  { name: 'SETPCAP', bit: 8n },
+] as const;
+
+function powerless(names: readonly string[]): Shortfall {
   return {
+    cause: `the supervisor is root without the capabilities ${names.join(', ')}, so it cannot give a tool a user of its own`,
+    remedy: 'grant them, or run the supervisor as an ordinary user',
+  };
+}
+
+/** `CapEff` of `/proc/self/status`. */
+function ownCapabilities(): bigint {
+  const [, hex = '0'] =
+    /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? [];
+  return BigInt(`0x${hex}`);
+}
+
+function idTables(): HostIdentity {
+  return {
+    capabilities: ownCapabilities(),
     uidMap: readFileSync('/proc/self/uid_map', 'utf8'),
     gidMap: readFileSync('/proc/self/gid_map', 'utf8'),
     subuid: textOf('/etc/subuid'),
     subgid: textOf('/etc/subgid'),
+    kernelUid: statSync('/proc/sys/kernel', { throwIfNoEntry: false })?.uid ?? null,
   };
 }
 

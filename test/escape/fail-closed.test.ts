@@ -75,7 +75,10 @@ describe.skipIf(host === null)('a host that lacks a layer at the moment of the c
 
   test('fc-07: does not run a tool as root, not even without capabilities', () => {
     const all = '0 0 4294967295';
-    const taken = { uidMap: all, gidMap: all, subuid: 'a:1:4294967294', subgid: '' };
+    const taken = {
+      ...{ uidMap: all, gidMap: all, subuid: 'a:1:4294967294', subgid: '' },
+      ...{ kernelUid: null, capabilities: ~0n },
+    };
     expect(identitiesFor(0, taken, '/nonexistent')).toHaveProperty('cause');
     expect(identitiesFor(1000, taken, '/nonexistent')).toBeNull();
     // Root of a rootless container is an ordinary user outside.
@@ -85,7 +88,8 @@ describe.skipIf(host === null)('a host that lacks a layer at the moment of the c
   test('does not keep user ids in a folder that others may write, or that is a link', () => {
     const folder = mkdtempSync(join(tmpdir(), 'ids-'));
     const all = '0 0 4294967295';
-    const tables = { uidMap: all, gidMap: all, subuid: '', subgid: '' };
+    const ids = { uidMap: all, gidMap: all, subuid: '', subgid: '', kernelUid: null };
+    const tables = { ...ids, capabilities: ~0n };
     try {
       symlinkSync(folder, join(folder, 'link'));
       mkdirSync(join(folder, 'open'));

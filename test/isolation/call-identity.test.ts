@@ -21,6 +21,7 @@ const tables = (extra: Partial<Parameters<typeof callIdRange>[0]> = {}) => ({
   gidMap: WHOLE,
   subuid: '',
   subgid: '',
+  kernelUid: null,
   ...extra,
 });
 
@@ -33,7 +34,15 @@ test.each([
   ['an id that is not mapped', 7, '0 0 1\n', false],
   ['a map that cannot be read', 0, '', false],
 ])('judges root by the id outside: %s', (_, uid, map, expected) => {
-  expect(isKernelRoot(uid, map)).toBe(expected);
+  expect(isKernelRoot(uid, { uidMap: map, kernelUid: null })).toBe(expected);
+});
+
+test.each([
+  ['an ordinary user of a container whose 0 is that user outside', 1000, '1000 0 1\n', 65_534],
+  ['root of a container in a container', 0, '0 0 1\n', 65_534],
+])('judges root by the owner of the kernel’s files first: %s', (_, uid, uidMap, kernelUid) => {
+  expect(isKernelRoot(uid, { uidMap, kernelUid: null })).toBe(true);
+  expect(isKernelRoot(uid, { uidMap, kernelUid })).toBe(false);
 });
 
 describe('the range of ids for calls', () => {
