@@ -16,6 +16,11 @@ export function isReadableByOthers(path: string): boolean {
   return facts !== null && (facts.mode & READ) !== 0 && isReachableByOthers(path);
 }
 
+/** Whether such a user may list and enter a folder, those above it not asked. */
+export function isOpenToOthers(folder: string): boolean {
+  return ((statOf(folder)?.mode ?? 0) & READ_AND_ENTER) === READ_AND_ENTER;
+}
+
 /** Whether such a user may enter every folder above a path. */
 export function isReachableByOthers(path: string): boolean {
   for (let folder = dirname(path); ; folder = dirname(folder)) {

@@ -37,6 +37,7 @@ export interface DiskWatchStart {
 
 /** A watch that is ready: what lay in the paths before is known. */
 export interface DiskWatch {
+  /** Again for each call that the same worker serves. */
   start(how: DiskWatchStart): DiskLooks;
 }
 
@@ -61,8 +62,15 @@ export async function prepareDiskWatch(input: DiskWatchInput): Promise<DiskWatch
       error,
     );
   });
-  const limit = { all, kept: input.paths, bytesMax: before.bytes + input.bytesMax };
-  return { start: (how) => startWatch(limit, how) };
+  let bytesBefore: number | null = before.bytes;
+  return {
+    start: (how) => {
+      // A worker that serves another call: what earlier ones left is not this one's.
+      const base = bytesBefore ?? countNow(all) ?? before.bytes;
+      bytesBefore = null;
+      return startWatch({ all, kept: input.paths, bytesMax: base + input.bytesMax }, how);
+    },
+  };
 }
 
 interface DiskLimit {
@@ -114,13 +122,19 @@ function startWatch(limit: DiskLimit, how: DiskWatchStart): DiskLooks {
 
 /** The processes are gone, and with them what had no name: what they leave is counted in one go. */
 function lastLook({ kept, bytesMax }: DiskLimit): LimitKind | null {
+  const bytes = countNow(kept);
+  // More than can be counted was not there before; and what a tool has closed, it has to answer for.
+  return bytes === null || bytes > bytesMax ? 'disk' : null;
+}
+
+/** Null where it cannot be counted. Holds this process up for the whole walk. */
+function countNow(paths: readonly string[]): number | null {
   try {
-    const walking = countDisk(kept, ENTRIES_MAX);
+    const walking = countDisk(paths, ENTRIES_MAX);
     for (let step = walking.next(); ; step = walking.next())
-      if (step.done === true) return step.value.bytes > bytesMax ? 'disk' : null;
+      if (step.done === true) return step.value.bytes;
   } catch {
-    // More than can be counted was not there before; and what a tool has closed, it has to answer for.
-    return 'disk';
+    return null;
   }
 }
 

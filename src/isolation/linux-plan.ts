@@ -45,6 +45,8 @@ export interface LinuxCall {
   readonly owners: readonly OwnedPaths[];
   /** An open mapping for each of the owners; none where nothing is started. */
   readonly mappings: readonly number[];
+  /** Leaves out what cannot be mounted over now; see `RunningMasks`. */
+  readonly settleMasks: (masks: readonly Mask[]) => readonly Mask[];
   /** Counts what the call writes; null where nothing has to be counted, and for `explain`. */
   readonly disk: DiskWatch | null;
   /** On this host at `hardened`; a tmpfs of that name at `isolated`. */
@@ -242,7 +244,8 @@ function viewOf(call: LinuxCall, { profile }: SandboxChoice): RecordedView {
   });
   // A tool of a root supervisor is nobody on this host.
   const isNobody = call.uid !== null && tier === 'isolated';
-  return withGranted(recorded, isNobody ? openedForOthers : (paths) => paths);
+  const { view, isCurrent } = withGranted(recorded, isNobody ? openedForOthers : (paths) => paths);
+  return { view: { ...view, masks: call.settleMasks(view.masks) }, isCurrent };
 }
 
 /** A tool that may rewrite its own code runs other code at its next call. */

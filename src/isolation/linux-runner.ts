@@ -8,7 +8,7 @@ import { createCallCgroup } from './cgroup.ts';
 import type { CallCgroup } from './cgroup-call.ts';
 import { type DiskWatch, prepareDiskWatch } from './disk-watch.ts';
 import type { EgressGateOptions, EgressRecord, Resolution } from './egress-gate.ts';
-import { type EgressProxy, startEgressProxy } from './egress-proxy.ts';
+import type { EgressProxy } from './egress-proxy.ts';
 import type { ExplanationSection } from './explanation.ts';
 import { ViewCache } from './filesystem-view-cache.ts';
 import type { Holdings } from './holdings.ts';
@@ -18,6 +18,7 @@ import type { LinuxHost } from './linux-host.ts';
 import { explainLinuxCall, type LinuxCall, planLinuxCall, sandboxChoice } from './linux-plan.ts';
 import { PinnedPaths } from './pinned-paths.ts';
 import type { Job, Runner, RunReport, WorkerSpec } from './runner.ts';
+import { RunningMasks } from './running-masks.ts';
 import { FilterCache } from './seccomp-cache.ts';
 import type { ResolvedTarget } from './tool-target.ts';
 import type { WorkerPool } from './worker-pool.ts';
@@ -55,6 +56,7 @@ export class LinuxRunner implements Runner {
   readonly #protectedPaths: readonly string[];
   readonly #resolution: Resolution;
   readonly #mountPoints: MountPoints = new MountPoints();
+  readonly #runningMasks: RunningMasks = new RunningMasks();
   readonly #pinnedPaths: PinnedPaths = new PinnedPaths();
   readonly #views: ViewCache = new ViewCache();
   readonly #filters: FilterCache = new FilterCache();
@@ -109,6 +111,7 @@ export class LinuxRunner implements Runner {
       job,
       owners: uid === null ? [] : writePathOwners(job.confinement.filesystem.write),
       mappings: [],
+      settleMasks: (masks) => masks,
       disk: null,
       tier: this.tier,
       host: this.#host,
@@ -142,6 +145,7 @@ export class LinuxRunner implements Runner {
     const plan = planLinuxCall({
       ...acquired,
       resolution: this.#resolution,
+      settleMasks: (masks) => this.#runningMasks.settled(masks),
       job: spec,
       scratch,
       tier: this.tier,
@@ -151,6 +155,9 @@ export class LinuxRunner implements Runner {
       filters: this.#filters,
       inherited: process.env,
     });
+    // INVARIANT: in the turn in which the plan was made.
+    const write = realPathsOf(filesystem.write);
+    holdings.add(this.#runningMasks.hold({ write, masks: plan.masks }));
     holdings.add(this.#mountPoints.hold(plan.masks));
     const addresses = ownAddresses(spec);
     const contain = (): Promise<void> => this.#contain(uid, cgroup);
@@ -246,6 +253,8 @@ async function startEgress(
 ): Promise<EgressProxy | null> {
   const rules = confinement.network;
   if (typeof rules !== 'object') return null;
+  // Its library is a tenth of what a command line loads, and few policies name domains.
+  const { startEgressProxy } = await import('./egress-proxy.ts');
   return startEgressProxy({ ...options, rules, socketPath: join(scratch, 'egress.sock') });
 }
 

@@ -18,7 +18,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Confinement } from '../../src/call.ts';
 import { probeLinuxHost } from '../../src/isolation/linux-host.ts';
 import { LinuxRunner } from '../../src/isolation/linux-runner.ts';
@@ -332,6 +332,28 @@ describe.each(TIERS)('$tier, under a root supervisor', ({ tier, skip }) => {
     expect(end).toMatchObject({ status: 'ok' });
     expect(statSync(join(inner, 'file')).uid).toBe(OWNER);
   });
+
+  opened(
+    'a protected name that a running call makes is bound by no other call, and then is',
+    async () => {
+      const made = join(out, 'deep', '.npmrc');
+      const first = runner.run(
+        await job(
+          `fs.mkdirSync(a.out + '/deep'); fs.writeFileSync(a.out + '/deep/.npmrc', 'own');
+         while (!fs.existsSync(a.out + '/go')) await new Promise((resolve) => setTimeout(resolve, 10))`,
+          [out],
+        ),
+      );
+      await vi.waitFor(() => expect(existsSync(made)).toBe(true), { timeout: 20_000 });
+      // Mounted over, it could be swapped for a link under the hands of bwrap.
+      const write = each(`fs.writeFileSync(a.out + '/deep/.npmrc', 'second')`);
+      expect(await said(write)).toEqual(['done']);
+      writeFileSync(join(out, 'go'), '');
+      expect((await first).end).toMatchObject({ status: 'ok' });
+      expect(await said(write)).not.toContain('done');
+      expect(readFileSync(made, 'utf8')).toBe('second');
+    },
+  );
 
   opened('protected names stay as they are, there or not, and hidden ones hidden', async () => {
     const hooks = join(out, '.git', 'hooks');
