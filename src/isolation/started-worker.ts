@@ -26,6 +26,7 @@ import { WorkerChannel, type WorkerListener } from './worker-channel.ts';
 const LAUNCH_REPORT_BYTES_MAX = 4096;
 /** Turns of the event loop without a byte, after which a result's output has arrived whole. */
 const QUIET_TURNS = 3;
+const TURNS_MAX = 1000;
 
 /** Who is told what a worker does while it serves a call. */
 export interface WorkerAttendant extends WorkerListener {
@@ -148,13 +149,19 @@ export class StartedWorker {
     this.#child.hold(isHeld);
   }
 
-  /** Waits for what was printed before the result: it is on its way in other pipes. */
-  async quiet(): Promise<void> {
-    for (let turns = 0, seen = this.#bytesSeen; turns < QUIET_TURNS; turns += 1) {
+  /**
+   * Waits for what was printed before the result: it is on its way in other pipes.
+   *
+   * @returns false when it prints without end
+   */
+  async quiet(): Promise<boolean> {
+    let quietTurns = 0;
+    for (let turns = 0; turns < TURNS_MAX && quietTurns < QUIET_TURNS; turns += 1) {
+      const seen = this.#bytesSeen;
       await turn();
-      if (seen !== this.#bytesSeen) turns = -1;
-      seen = this.#bytesSeen;
+      quietTurns = seen === this.#bytesSeen ? quietTurns + 1 : 0;
     }
+    return quietTurns === QUIET_TURNS;
   }
 
   /** Once it exited: why its program was never started, null when it was. */

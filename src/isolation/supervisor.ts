@@ -155,9 +155,9 @@ class Supervision {
 
   /** What it printed has arrived, it said nothing more, and no limit was met meanwhile. */
   async #mayServeAgain(): Promise<boolean> {
-    await this.#worker.quiet();
+    const isQuiet = await this.#worker.quiet();
     this.#breachAtEnd = this.#watch.stop();
-    return this.#isWell && this.#breachAtEnd === null && this.#worker.isWaiting;
+    return isQuiet && this.#isWell && this.#breachAtEnd === null && this.#worker.isWaiting;
   }
 
   #report(): RunReport {

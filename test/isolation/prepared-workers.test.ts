@@ -312,6 +312,8 @@ describe.each(['isolated', 'hardened', 'process'] as const)('%s: a prepared work
       // A part of a message tells nobody of itself: it is found at the worker's next turn.
       if (how !== 'speaks in part') await eventually(() => !existsSync(scratch));
       const next = await runner.run({ ...job, callId: 'next', argsJson: '{}' });
+      // A part that comes when the next call has begun breaks that one: nothing of it is believed.
+      if (how === 'speaks in part' && next.end.status === 'protocol-violation') return;
       expect(next.end).toMatchObject({ status: 'ok', value: { calls: 1 } });
       expect(next.stdout).toBe('');
     });

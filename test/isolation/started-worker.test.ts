@@ -158,6 +158,18 @@ describe('a call on a worker', () => {
     expect(isRunning(worker.pid)).toBe(false);
   });
 
+  test('ends also when its output does not, and is the last then', async () => {
+    const worker = await start(
+      `${ANSWER} const answer = (callId) => { frame({ type: 'result', callId, value: 1 });
+        for (;;) try { writeSync(1, 'x'.repeat(65536)); } catch {} }; ${READY}`,
+    );
+    const { report, isKept } = await performCall(worker, await makeJob(tool('add.mjs')), kept);
+    expect(report.end.status).toBe('ok');
+    // The first byte may come after the call has ended.
+    if (isKept) await new Promise<void>((resolve) => worker.onFault(resolve));
+    expect(worker.isWaiting).toBe(false);
+  });
+
   test('takes its output with it, though it comes in another pipe', async () => {
     const worker = await start(
       `${ANSWER} const answer = (callId) => { writeSync(1, callId.repeat(50));
