@@ -22,6 +22,8 @@ export async function main(argv: readonly string[], terminal: Terminal): Promise
     await terminal.flush();
     return state.exitCode;
   } catch (error) {
+    // Nobody reads any more, which a write may say before the stream does.
+    if ((error as NodeJS.ErrnoException).code === 'EPIPE') return state.exitCode;
     return report(error, words.includes('--verbose'), terminal);
   }
 }

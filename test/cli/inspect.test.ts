@@ -157,7 +157,7 @@ describe('which entries', () => {
     [['--tail', '1', '--limit', '1'], 'not both'],
     [['--tail', '-1'], 'whole number'],
     [['--tail', '10001'], 'at most 10000'],
-    [['--format', 'xml'], 'enforcecore or enforcecore-py'],
+    [['--format', 'xml'], 'it takes enforcecore, enforcecore-py'],
     [['--follow', '--format', 'enforcecore-py'], 'our own trails'],
   ])('refuses %j', async (words, message) => {
     const { code, err } = await run([await sampleTrail(), ...words]);
