@@ -36,6 +36,7 @@ export interface ToolCall {
 
 /** How strongly a worker is separated from its supervisor, weakest first. */
 export const TIERS = ['thread', 'process', 'hardened', 'isolated'] as const;
+/** How strongly a worker is separated from its supervisor; `isolated` is the strongest. */
 export type Tier = (typeof TIERS)[number];
 
 /**

@@ -100,6 +100,52 @@ export interface SettingsSources {
   readonly sharesState?: boolean;
 }
 
+/** Where a setting comes from: a variable, a key of the config file, the system, or nowhere. */
+export interface SettingOrigin {
+  readonly from: 'environment' | 'file' | 'system' | 'default';
+  /** The variable, or the absolute path of the file. */
+  readonly name?: string;
+}
+
+/** Names of settings as the config file spells them, and as {@link Settings} does. */
+const FIELDS: Readonly<Record<keyof Written, keyof Settings>> = {
+  audit_path: 'auditPath',
+  audit_enabled: 'auditEnabled',
+  audit_durability: 'auditDurability',
+  audit_key: 'auditKey',
+  audit_rotate_mb: 'auditRotateBytes',
+  audit_retain_days: 'auditRetainMs',
+  audit_compress: 'auditCompress',
+  state_dir: 'stateDir',
+  base_policy: 'basePolicy',
+  log_level: 'logLevel',
+};
+
+/**
+ * Where each setting of `loadSettings` comes from.
+ *
+ * @throws {EnforceError} `ENF_SETTINGS_INVALID`, as `loadSettings` does
+ */
+export async function settingOrigins(
+  sources: SettingsSources,
+): Promise<Readonly<Record<keyof Settings, SettingOrigin>>> {
+  const fromFile = await readConfigFile(sources);
+  const fromEnv = readEnvironment(sources);
+  const file = resolve(sources.cwd, sources.configFile ?? FILE_NAME);
+  const hasSystemBase = (await systemBasePolicy()) !== null;
+  const originOf = (key: keyof Written): SettingOrigin => {
+    const variable = `${PREFIX}${key.toUpperCase()}`;
+    if (fromEnv[key] !== undefined) return { from: 'environment', name: variable };
+    if (fromFile[key] !== undefined) return { from: 'file', name: file };
+    const isSystem = key === 'base_policy' && hasSystemBase;
+    return isSystem ? { from: 'system', name: SYSTEM_BASE_POLICY } : { from: 'default' };
+  };
+  const keys = Object.keys(FIELDS) as (keyof Written)[];
+  return Object.fromEntries(keys.map((key) => [FIELDS[key], originOf(key)])) as Readonly<
+    Record<keyof Settings, SettingOrigin>
+  >;
+}
+
 /**
  * Settings from the environment (`ENFORCECORE_AUDIT_PATH` …), then the config file, then defaults.
  *

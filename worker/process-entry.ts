@@ -5,7 +5,7 @@
 import { Socket } from 'node:net';
 import { checkOwnStatus } from './confinement-check.ts';
 import type { WorkerSetup } from './protocol.ts';
-import { refuse, serveOneCall } from './worker-session.ts';
+import { refuse, serveCalls } from './worker-session.ts';
 
 const [, , words] = process.argv;
 const setup = words === undefined ? null : (JSON.parse(words) as WorkerSetup);
@@ -23,7 +23,7 @@ if (gap === null) {
     bridge.routeConnections(setup.way);
     Object.assign(process.env, bridge.proxyEnvironment(port, setup.way));
   }
-  await serveOneCall(channel, async () => {
+  await serveCalls(channel, async () => {
     await Promise.all(outputs.map((flush) => flush()));
   });
 } else {

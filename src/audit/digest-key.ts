@@ -14,6 +14,8 @@ const KEY_TEXT = /^[0-9a-f]{64}$/;
  */
 export class DigestKey {
   readonly #key: Buffer;
+  /** Of the last call: the values of one entry are digested one after the other. */
+  #latest: { readonly callId: string; readonly salt: Buffer } | null = null;
 
   private constructor(key: Buffer) {
     this.#key = key;
@@ -49,12 +51,20 @@ export class DigestKey {
 
   /** 32 bytes; reveal them to prove what the digests of this call were made of. */
   salt(callId: string): Buffer {
-    return createHmac('sha256', this.#key).update(callId).digest();
+    return Buffer.from(this.#saltOf(callId));
   }
 
   /** 64 hex digits. */
   digest(callId: string, bytes: Uint8Array | string): string {
-    return saltedDigest(this.salt(callId), bytes);
+    return saltedDigest(this.#saltOf(callId), bytes);
+  }
+
+  #saltOf(callId: string): Buffer {
+    if (this.#latest?.callId !== callId) {
+      const salt = createHmac('sha256', this.#key).update(callId).digest();
+      this.#latest = { callId, salt };
+    }
+    return this.#latest.salt;
   }
 }
 

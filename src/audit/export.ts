@@ -1,6 +1,7 @@
 import { AuditError } from '../errors.ts';
 import { type ExportedEntry, exportedEntrySchema } from './entry-schema.ts';
-import { readTrail } from './read.ts';
+import { parseEntry, readTrailLines, type StoredEntry } from './read.ts';
+import type { LineBatch, TrailFormat } from './trail-reader.ts';
 
 const SCHEMA = 'enforcecore.audit-entry.v1';
 
@@ -11,7 +12,7 @@ export interface ExportOptions {
   /** Entry types to export; default all. */
   readonly types?: readonly string[];
   /** Who wrote the trail. */
-  readonly format?: 'enforcecore' | 'enforcecore-py';
+  readonly format?: TrailFormat;
 }
 
 /**
@@ -24,29 +25,37 @@ export async function* exportTrail(
   path: string,
   { fromSeq = 0, types, format = 'enforcecore' }: ExportOptions = {},
 ): AsyncGenerator<ExportedEntry> {
-  const entries =
-    format === 'enforcecore' ? ownEntries(path, fromSeq) : pythonEntries(path, fromSeq);
-  for await (const entry of entries) {
-    if (types !== undefined && !types.includes(entry.type)) continue;
+  let place = 0;
+  for await (const { line, segment } of readTrailLines(path, format)) {
+    if (!line.isWhole) continue;
+    const entry = toExported(line, segment, { format, place });
+    place += 1;
+    if (entry.seq < fromSeq || types?.includes(entry.type) === false) continue;
     yield checkForm(entry);
   }
 }
 
-async function* ownEntries(path: string, fromSeq: number): AsyncGenerator<ExportedEntry> {
-  for await (const { v: _, ...entry } of readTrail(path, { fromSeq })) {
-    yield { schema: SCHEMA, ...entry };
+/**
+ * The entry in a line, in the form it is exported in; {@link checkForm} says whether it really is.
+ *
+ * @param facts.place - lines before it; trails of the Python EnforceCore have no sequence numbers
+ * @throws {AuditError} `ENF_AUDIT_READ` for a line that is no JSON object
+ */
+export function toExported(
+  line: LineBatch['lines'][number],
+  segment: LineBatch['segment'],
+  { format, place }: { readonly format: TrailFormat; readonly place: number },
+): ExportedEntry {
+  const entry = parseEntry(line, segment);
+  if (format === 'enforcecore-py') {
+    return { schema: SCHEMA, type: 'enforcecore_py', seq: place, entry };
   }
+  const { v: _, ...members } = entry as StoredEntry;
+  return { schema: SCHEMA, ...members };
 }
 
-async function* pythonEntries(path: string, fromSeq: number): AsyncGenerator<ExportedEntry> {
-  let seq = fromSeq;
-  for await (const entry of readTrail(path, { fromSeq, format: 'enforcecore-py' })) {
-    yield { schema: SCHEMA, type: 'enforcecore_py', seq, entry };
-    seq += 1;
-  }
-}
-
-function checkForm(entry: ExportedEntry): ExportedEntry {
+/** @throws {AuditError} `ENF_AUDIT_READ` naming the fields that are not of the published form */
+export function checkForm(entry: ExportedEntry): ExportedEntry {
   const parsed = exportedEntrySchema.safeParse(entry);
   if (parsed.success) return parsed.data;
   const fields = [...new Set(parsed.error.issues.map(({ path }) => path.join('.')))];

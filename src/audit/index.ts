@@ -7,6 +7,7 @@ export {
   multiBackend,
   nullBackend,
 } from './backend.ts';
+export { type BrowsedEntry, type BrowseOptions, browseTrail, TAIL_MAX } from './browse.ts';
 export { checkConsistencyProof, checkEntryProof, type ProvenTree } from './check-proof.ts';
 export { revealSalt, saltedDigest } from './digest-key.ts';
 export type {
@@ -17,6 +18,14 @@ export type {
   OutcomeEntry,
   RedactionTally,
 } from './entry.ts';
+export {
+  type CallFacts,
+  callIdOf,
+  type EntryFilter,
+  FILTER_KEYS,
+  type FilterKey,
+  timeOf,
+} from './entry-filter.ts';
 export { type ExportedEntry, exportedEntryJsonSchema } from './entry-schema.ts';
 export { type ExportOptions, exportTrail } from './export.ts';
 export { type FileLayer, nodeFileLayer } from './file-layer.ts';

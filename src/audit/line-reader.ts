@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream';
 import { createGunzip, type Gunzip } from 'node:zlib';
 import { LINE_BYTES_MAX } from './sealed-line.ts';
 
-const CHUNK_BYTES = 256 * 1024;
+const CHUNK_BYTES = 1024 * 1024;
 const GUNZIP_BYTES = 256 * 1024;
 /** The byte before a line is overwritten while it is hashed, so the first line needs one too. */
 const MARGIN = 1;
@@ -19,6 +19,8 @@ export interface Line {
   readonly end: number;
   /** 1-based. */
   readonly number: number;
+  /** Bytes of the content up to here, this line and its line feed included. */
+  readonly after: number;
   /** False for bytes behind the last line feed. */
   readonly isWhole: boolean;
   /** Longer than a line may be; only its beginning is in the range. */
@@ -34,19 +36,25 @@ export type ReadResult =
       readonly message: string;
     };
 
+export interface ReadLinesOptions {
+  /** Offset of a line in a plain file to begin at; that line has the number 1. */
+  readonly from?: number;
+  /** How many bytes of the file have been read, for progress. */
+  readonly onBytes?: (bytes: number) => void;
+}
+
 /**
  * Reads a plain or gzip file line by line, in memory that does not grow with the file.
  *
  * The lines of a batch share a buffer that the next batch overwrites.
  *
  * @param path - UNTRUSTED file; links, pipes and devices are not opened
- * @param onBytes - how many bytes of the file have been read, for progress
  * @returns, as the value of the generator, what became of the file
  */
 export async function* readLines(
   path: string,
   isCompressed: boolean,
-  onBytes: (bytes: number) => void = () => {},
+  { from = 0, onBytes = () => {} }: ReadLinesOptions = {},
 ): AsyncGenerator<readonly Line[], ReadResult> {
   let handle: FileHandle | undefined;
   try {
@@ -55,7 +63,8 @@ export async function* readLines(
     const facts = await handle.stat();
     if (!facts.isFile()) return refuse('not_regular_file', 'is not a regular file');
     yield* splitLines(
-      isCompressed ? gunzipSource(handle, facts.size) : plainSource(handle),
+      isCompressed ? gunzipSource(handle, facts.size) : plainSource(handle, from),
+      from,
       onBytes,
     );
     return { ok: true };
@@ -73,15 +82,15 @@ interface ByteSource {
   consumed(): number;
 }
 
-function plainSource(handle: FileHandle): ByteSource {
-  let position = 0;
+function plainSource(handle: FileHandle, from: number): ByteSource {
+  let position = from;
   return {
     async read(into, offset) {
       const { bytesRead } = await handle.read(into, offset, into.length - offset, position);
       position += bytesRead;
       return bytesRead;
     },
-    consumed: () => position,
+    consumed: () => position - from,
   };
 }
 
@@ -117,12 +126,15 @@ class GzipTrailerError extends Error {
 
 async function* splitLines(
   source: ByteSource,
+  from: number,
   onBytes: (bytes: number) => void,
 ): AsyncGenerator<readonly Line[]> {
   const bytes = Buffer.alloc(MARGIN + CHUNK_BYTES + LINE_BYTES_MAX);
   let filled = MARGIN;
   let number = 1;
   let isCut = false;
+  /** Offset in the content of what stands at MARGIN. */
+  let base = from;
   for (;;) {
     const read = await source.read(bytes, filled);
     if (read === 0) break;
@@ -136,21 +148,25 @@ async function* splitLines(
       end = findLineEnd(bytes, start, until)
     ) {
       const isTooLong = isCut || end - start >= LINE_BYTES_MAX;
-      lines.push({ bytes, start, end, number, isWhole: true, isTooLong });
+      const after = base + end + 1 - MARGIN;
+      lines.push({ bytes, start, end, number, after, isWhole: true, isTooLong });
       isCut = false;
       number += 1;
       start = end + 1;
     }
     yield lines;
+    base += start - MARGIN;
     filled = keepRest(bytes, start, until);
     // A line that is too long is cut to what fits, so that the buffer always has room.
     if (filled - MARGIN > LINE_BYTES_MAX) {
       isCut = true;
+      base += filled - MARGIN - LINE_BYTES_MAX;
       filled = MARGIN + LINE_BYTES_MAX;
     }
   }
   if (filled > MARGIN) {
-    yield [{ bytes, start: MARGIN, end: filled, number, isWhole: false, isTooLong: isCut }];
+    const after = base + filled - MARGIN;
+    yield [{ bytes, start: MARGIN, end: filled, number, after, isWhole: false, isTooLong: isCut }];
   }
 }
 

@@ -1,10 +1,8 @@
-import { readdir, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
 import type { Json } from '../call.ts';
-import { AuditError } from '../errors.ts';
 import type { EntryType } from './entry.ts';
-import { type Line, readLines } from './line-reader.ts';
-import { listSegments, parseSegmentName, type SegmentFile } from './segment-files.ts';
+import type { Line } from './line-reader.ts';
+import type { SegmentFile } from './segment-files.ts';
+import { readError, type TrailFormat, TrailReader } from './trail-reader.ts';
 
 /** An entry as it is stored: members in snake_case, besides those named here by its type. */
 export interface StoredEntry {
@@ -68,11 +66,11 @@ export function readTrail(
 
 async function* readEntries<Entry>(
   path: string,
-  { fromSeq = 0 }: ReadOptions,
+  { fromSeq = 0, format }: ReadOptions & { readonly format?: TrailFormat },
   seqOf: (entry: Entry, place: number) => number,
 ): AsyncGenerator<Entry> {
   let place = 0;
-  for await (const { line, segment } of readTrailLines(path)) {
+  for await (const { line, segment } of readTrailLines(path, format)) {
     if (!line.isWhole) continue;
     const entry = parseEntry(line, segment) as Entry;
     if (seqOf(entry, place) >= fromSeq) yield entry;
@@ -85,46 +83,25 @@ async function* readEntries<Entry>(
  *
  * @throws {AuditError} `ENF_AUDIT_READ` when there is no trail or a segment cannot be read
  */
-export async function* readTrailLines(path: string): AsyncGenerator<PlacedLine> {
-  const { directory, segments } = await findSegments(path);
-  for (const [index, segment] of segments.entries()) {
-    if (segments[index - 1]?.number === segment.number) continue; // its plain file was read
-    const batches = readLines(join(directory, segment.name), segment.isCompressed);
-    try {
-      let batch = await batches.next();
-      for (; !batch.done; batch = await batches.next()) {
-        for (const line of batch.value) yield { line, segment };
-      }
-      if (!batch.value.ok) throw readError(segment.name, batch.value.message);
-    } finally {
-      // A caller that stops early leaves the file open otherwise.
-      await batches.return({ ok: true });
-    }
-  }
-}
-
-/** Segments of a trail directory, or the one file that a path names. */
-async function findSegments(
+export async function* readTrailLines(
   path: string,
-): Promise<{ readonly directory: string; readonly segments: readonly SegmentFile[] }> {
-  try {
-    if (!(await stat(path)).isDirectory()) {
-      return { directory: dirname(path), segments: [namedSegment(basename(path))] };
-    }
-    const segments = listSegments(await readdir(path));
-    if (segments.length > 0) return { directory: path, segments };
-  } catch (error) {
-    throw readError(path, `cannot be read: ${(error as Error).message}`, error);
+  format?: TrailFormat,
+): AsyncGenerator<PlacedLine> {
+  const reader = await TrailReader.open(path, format);
+  for await (const { lines, segment } of reader.read()) {
+    for (const line of lines) yield { line, segment };
   }
-  throw readError(path, 'has no segment files');
 }
 
-/** A segment by the name of its file, also one that was renamed. */
-export function namedSegment(name: string): SegmentFile {
-  return parseSegmentName(name) ?? { number: 0, name, isCompressed: name.endsWith('.gz') };
-}
-
-function parseEntry({ bytes, start, end, number, isTooLong }: Line, { name }: SegmentFile): object {
+/**
+ * The entry that stands in a line.
+ *
+ * @throws {AuditError} `ENF_AUDIT_READ` for a line that is no JSON object
+ */
+export function parseEntry(
+  { bytes, start, end, number, isTooLong }: Line,
+  { name }: SegmentFile,
+): object {
   try {
     if (isTooLong) throw new RangeError('the line is too long');
     const entry: unknown = JSON.parse(bytes.toString('utf8', start, end));
@@ -133,8 +110,4 @@ function parseEntry({ bytes, start, end, number, isTooLong }: Line, { name }: Se
   } catch (error) {
     throw readError(name, `line ${number} is no entry`, error);
   }
-}
-
-function readError(name: string, what: string, cause?: unknown): AuditError {
-  return new AuditError('ENF_AUDIT_READ', `\`${name}\` ${what}`, { cause });
 }

@@ -4,9 +4,8 @@ import { join } from 'node:path';
 import { type Line, readLines } from './line-reader.ts';
 import type { Findings } from './problem.ts';
 import { parsePythonLine } from './python-entry.ts';
+import { PYTHON_TRAIL_NAME } from './trail-reader.ts';
 
-/** File that the Python EnforceCore writes into its audit directory. */
-const TRAIL_NAME = 'trail.jsonl';
 /** Ids that are remembered at a time, about 10 MB. */
 const IDS_MAX = 100_000;
 
@@ -31,10 +30,10 @@ export async function verifyPythonTrail(
   onBytes: (bytes: number) => void,
 ): Promise<PythonTrail> {
   const isDirectory = (await stat(path)).isDirectory();
-  const file = isDirectory ? join(path, TRAIL_NAME) : path;
+  const file = isDirectory ? join(path, PYTHON_TRAIL_NAME) : path;
   const chain = new PythonChain(findings);
-  findings.segment = isDirectory ? TRAIL_NAME : path;
-  const batches = readLines(file, file.endsWith('.gz'), onBytes);
+  findings.segment = isDirectory ? PYTHON_TRAIL_NAME : path;
+  const batches = readLines(file, file.endsWith('.gz'), { onBytes });
   let batch = await batches.next();
   for (; !batch.done; batch = await batches.next()) {
     for (const line of batch.value) chain.visit(line);

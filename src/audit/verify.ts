@@ -3,10 +3,10 @@ import { basename, dirname, join } from 'node:path';
 import { ChainVerifier } from './chain-verifier.ts';
 import { type ReadResult, readLines } from './line-reader.ts';
 import { Findings, type Problem, type ProblemKind, type Warning } from './problem.ts';
-import { namedSegment } from './read.ts';
 import { RootWatch } from './root-watch.ts';
 import { listSegments, type SegmentFile } from './segment-files.ts';
 import { parseVerifierKey, type VerifierKey } from './signing-key.ts';
+import { namedSegment } from './trail-reader.ts';
 import { type Trust, TrustMaterial } from './trust.ts';
 import { type PythonTrail, verifyPythonTrail } from './verify-python.ts';
 
@@ -209,7 +209,7 @@ async function readSegment(
   chain: ChainVerifier,
   onBytes: (read: number) => void,
 ): Promise<ReadResult> {
-  const lines = readLines(file, isCompressed, onBytes);
+  const lines = readLines(file, isCompressed, { onBytes });
   let batch = await lines.next();
   for (; !batch.done; batch = await lines.next()) chain.visit(batch.value);
   return batch.value;

@@ -1,10 +1,13 @@
 import { createReadStream } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Readable } from 'node:stream';
-import { EnforceError, isEnforceError } from '../index.ts';
+import { EnforceError, isEnforceError } from '../errors.ts';
 
 /** Largest text of arguments that is read at all; the policy's own limit is checked later. */
 const TEXT_BYTES_MAX = 64 * 1024 * 1024;
+
+/** Deeper arguments are refused by the call itself. */
+const DEPTH_MAX = 64;
 
 /** The three ways to give arguments; `set` is applied over the others. */
 export interface ArgumentOptions {
@@ -27,8 +30,9 @@ export async function readArguments(
     throw usage('give `--args` or `--args-file`, not both');
   }
   let value: unknown = {};
-  if (args === '-') value = parse(await readAll(stdin, 'standard input'), 'standard input');
-  else if (args !== undefined) value = parse(args, '`--args`');
+  if (args === '-' || argsFile === '-') {
+    value = parse(await readAll(stdin, 'standard input'), 'standard input');
+  } else if (args !== undefined) value = parse(args, '`--args`');
   else if (argsFile !== undefined) {
     const where = `\`--args-file\` ${resolve(cwd, argsFile)}`;
     value = parse(await readAll(createReadStream(resolve(cwd, argsFile)), where), where);
@@ -66,15 +70,32 @@ async function readAll(stream: Readable, where: string): Promise<string> {
 }
 
 function withSettings(value: unknown, settings: readonly string[]): unknown {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw usage('`--set` needs arguments that are an object');
-  }
-  const entries = settings.map((setting) => {
+  return settings.reduce((whole, setting) => {
     const at = setting.indexOf('=');
     if (at < 1) throw usage('`--set` takes key=value');
-    return [setting.slice(0, at), jsonOrText(setting.slice(at + 1))] as const;
-  });
-  return { ...value, ...Object.fromEntries(entries) };
+    const keys = keysOf(setting.slice(0, at));
+    return withValue(whole, keys, jsonOrText(setting.slice(at + 1)));
+  }, value);
+}
+
+/** `a.b` is two keys; a backslash takes a dot, or itself, as it stands. */
+function keysOf(path: string): readonly string[] {
+  const keys = [...path.matchAll(/(?:^|\.)((?:[^\\.]|\\.|\\$)*)/g)].map(([, key = '']) =>
+    key.replace(/\\([\\.])/g, '$1'),
+  );
+  if (keys.length > DEPTH_MAX) throw usage(`\`--set\` steps into at most ${DEPTH_MAX} objects`);
+  if (!keys.includes('')) return keys;
+  throw usage('`--set` takes key=value, and no key may be empty; `\\.` is a dot of a name');
+}
+
+/** A copy. Computed keys make properties of their own, also of `__proto__`. */
+function withValue(value: unknown, [key, ...rest]: readonly string[], leaf: unknown): unknown {
+  if (key === undefined) return leaf;
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw usage('`--set` needs arguments that are an object, at each step of its key');
+  }
+  const below = Object.hasOwn(value, key) ? (value as Readonly<Record<string, unknown>>)[key] : {};
+  return { ...value, [key]: withValue(below, rest, leaf) };
 }
 
 function jsonOrText(text: string): unknown {

@@ -8,6 +8,7 @@ import {
   proveEntry,
   recoverTrail,
 } from '../index.ts';
+import { entryLine } from './entry-line.ts';
 import { EXIT } from './exit-code.ts';
 import { oneOf, parseCount } from './quantity.ts';
 import { oneLine, type Terminal } from './terminal.ts';
@@ -19,11 +20,12 @@ const FORMATS = ['enforcecore', 'enforcecore-py'] as const;
 /** `audit keygen`: a private key in a file, its verifier key on stdout: pin that one elsewhere. */
 export async function keygen(flags: Flags, { cwd, out }: Terminal): Promise<number> {
   const origin = textOf(flags, 'origin');
+  const file = resolve(cwd, textOf(flags, 'out') ?? '');
   const { vkey } = await generateKey({
-    out: resolve(cwd, textOf(flags, 'out') ?? ''),
+    out: file,
     ...(origin === undefined ? {} : { origin }),
   });
-  out(`${vkey}\n`);
+  out(flags['json'] === true ? `${JSON.stringify({ vkey, file })}\n` : `${vkey}\n`);
   return EXIT.ok;
 }
 
@@ -58,7 +60,7 @@ export async function consistency(
 export async function exportEntries(
   [trail = '']: readonly string[],
   flags: Flags,
-  { cwd, out }: Terminal,
+  { cwd, out, canWrite }: Terminal,
 ): Promise<number> {
   const from = textOf(flags, 'from');
   const types = textOf(flags, 'types');
@@ -68,7 +70,10 @@ export async function exportEntries(
     ...(types === undefined ? {} : { types: types.split(',') }),
     ...(format === undefined ? {} : { format: oneOf('--format', format, FORMATS) }),
   });
-  for await (const entry of entries) out(`${JSON.stringify(entry)}\n`);
+  for await (const entry of entries) {
+    out(entryLine(entry));
+    if (!(await canWrite())) break;
+  }
   return EXIT.ok;
 }
 
@@ -76,7 +81,7 @@ export async function exportEntries(
 export async function recover(
   [trail = '']: readonly string[],
   flags: Flags,
-  { cwd, err }: Terminal,
+  { cwd, out, err }: Terminal,
 ): Promise<number> {
   const key = textOf(flags, 'key');
   const report = await recoverTrail({
@@ -85,6 +90,10 @@ export async function recover(
     breakLock: flags['breakLock'] === true,
     acceptLoss: flags['acceptLoss'] === true,
   });
+  if (flags['json'] === true) {
+    out(`${JSON.stringify(report)}\n`);
+    return EXIT.ok;
+  }
   const broken = report.brokenLock === null ? '' : ', its lock was broken';
   const lost = report.lostCheckpoint === null ? '' : ', a loss was accepted and recorded';
   err(`enforcecore: the trail can be continued: ${report.entries} entries${broken}${lost}\n`);

@@ -1,4 +1,5 @@
-import { type ErrorCode, type Failure, isEnforceError, type Outcome } from '../index.ts';
+import type { Failure, Outcome } from '../call.ts';
+import { type ErrorCode, isEnforceError } from '../errors.ts';
 
 /** Exit codes of `enforcecore run`. Permanent. */
 export const EXIT = {

@@ -38,6 +38,7 @@ export async function explain(
   const enforcer = await createEnforcer({
     ...(options.policy === undefined ? {} : { policy: resolve(terminal.cwd, options.policy) }),
     settings,
+    pool: false,
   });
   try {
     const explanation = await enforcer.explain(target, {

@@ -1,5 +1,5 @@
 import { CommanderError } from 'commander';
-import { isEnforceError } from '../index.ts';
+import { isEnforceError } from '../errors.ts';
 import { buildProgram } from './commands.ts';
 import { EXIT, exitCodeOfError } from './exit-code.ts';
 import { oneLine, printable, type Terminal } from './terminal.ts';

@@ -1,16 +1,16 @@
-import { EnforceError } from '../index.ts';
+import { EnforceError } from '../errors.ts';
 
 const MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 const BYTES: Readonly<Record<string, number>> = { b: 1, kb: 2 ** 10, mb: 2 ** 20, gb: 2 ** 30 };
 
 /** `500ms`, `30s`, `2m`, `1h` as whole milliseconds; a bare number is seconds. */
-export function parseDuration(text: string): number {
-  return parse(text, MS, 's', '`--timeout` takes a duration such as 500ms, 30s or 2m');
+export function parseDuration(text: string, option = '--timeout'): number {
+  return parse(text, MS, 's', `\`${option}\` takes a duration such as 500ms, 30s or 2m`);
 }
 
 /** `64mb`, `1gb`, `512kb` as whole bytes (1 MB = 1,048,576); a bare number is megabytes. */
-export function parseSize(text: string): number {
-  return parse(text, BYTES, 'mb', '`--memory` takes a size such as 256mb or 1gb');
+export function parseSize(text: string, option = '--memory'): number {
+  return parse(text, BYTES, 'mb', `\`${option}\` takes a size such as 256mb or 1gb`);
 }
 
 function parse(

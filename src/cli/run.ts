@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { type Logger, pino } from 'pino';
 import {
+  type CallContext,
   createEnforcer,
   EnforceError,
   type Enforcer,
@@ -16,10 +17,14 @@ import { EXIT, exitCodeOf } from './exit-code.ts';
 import { parseDuration, parseSize } from './quantity.ts';
 import { oneLine, printable, type Terminal } from './terminal.ts';
 
-interface RunFlags extends ArgumentOptions {
+/** Options of the command. */
+export interface RunFlags extends ArgumentOptions {
   readonly policy?: string;
   readonly export?: string;
   readonly name?: string;
+  readonly agent?: string;
+  readonly session?: string;
+  readonly tenant?: string;
   readonly timeout?: string;
   readonly memory?: string;
   readonly isolation?: string;
@@ -46,7 +51,7 @@ export async function run(
   terminal: Terminal,
 ): Promise<number> {
   const target = targetOf(tool, command, options, terminal);
-  const limits = limitsOf(options);
+  const limits = { ...limitsOf(options), context: contextOf(options) };
   const args = await readArguments(options, terminal);
   const settings = await settingsFor(options, terminal);
   const warn = (text: string): void => {
@@ -60,7 +65,11 @@ export async function run(
     ...(options.policy === undefined ? {} : { policy: resolve(terminal.cwd, options.policy) }),
     settings,
     logger: loggerFor(settings),
+    pool: false,
   });
+  if (options.session === undefined && (enforcer.policy.document.sequence_rules ?? []).length > 0) {
+    warn('the policy has `sequence_rules` and no --session is given: such calls share one session');
+  }
   const { outcome, signal } = await callOnce(enforcer, target, args, limits, terminal, options);
   if (outcome.isolation.unenforced.length > 0) {
     const { tier, unenforced } = outcome.isolation;
@@ -84,8 +93,18 @@ function targetOf(
     return { command: [program, ...words] };
   }
   if (tool === undefined) throw usage('give the path of a tool, or a command after `--`');
+  if (/\.[cm]?ts$/.test(tool) && !stripsTypes()) {
+    throw usage(
+      `\`${tool}\` is TypeScript, which Node ${process.version} does not run; compile it, or use Node 22.18 or newer`,
+    );
+  }
   const module = resolve(cwd, tool);
   return options.export === undefined ? module : { module, export: options.export };
+}
+
+/** Workers run on this Node, without its options. */
+function stripsTypes(): boolean {
+  return 'typescript' in process.features && process.features.typescript !== false;
 }
 
 function limitsOf({ timeout, memory, isolation, name }: RunFlags): RunOptions {
@@ -95,6 +114,14 @@ function limitsOf({ timeout, memory, isolation, name }: RunFlags): RunOptions {
     // An unknown tier is refused with the list of those there are.
     ...(isolation === undefined ? {} : { isolation: isolation as Tier }),
     ...(name === undefined ? {} : { tool: name }),
+  };
+}
+
+function contextOf({ agent, session, tenant }: RunFlags): CallContext {
+  return {
+    ...(agent === undefined ? {} : { agent }),
+    ...(session === undefined ? {} : { session }),
+    ...(tenant === undefined ? {} : { tenant }),
   };
 }
 

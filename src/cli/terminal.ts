@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { EXIT } from './exit-code.ts';
 
@@ -8,10 +9,17 @@ export interface Terminal {
   readonly stdin: Readable;
   /** For results only: another program may read it. */
   readonly out: (text: string) => void;
+  /**
+   * Resolves when `out` may take more: at once, or when its reader caught up; to false when the
+   * reader is gone.
+   */
+  readonly canWrite: () => Promise<boolean>;
   /** For everything meant for people. */
   readonly err: (text: string) => void;
   readonly isOutTerminal: boolean;
   readonly isErrTerminal: boolean;
+  /** Width of the terminal; Infinity where output goes elsewhere: nothing is broken then. */
+  readonly columns: number;
   /** Resolves when all of `out` was taken by its reader; rejects with why it could not be written. */
   readonly flush: () => Promise<void>;
   /** Calls back on SIGINT and SIGTERM. @returns stops calling back */
@@ -21,7 +29,9 @@ export interface Terminal {
 /** The terminal of this process. */
 export function processTerminal(): Terminal {
   let failure: Error | null = null;
+  let hasReader = true;
   process.stdout.on('error', (cause: NodeJS.ErrnoException) => {
+    hasReader = false;
     // EPIPE: whoever read it has enough, as `head` has.
     if (cause.code === 'EPIPE') return;
     failure ??= new Error(`standard output cannot be written (${cause.code})`, { cause });
@@ -33,9 +43,18 @@ export function processTerminal(): Terminal {
     cwd: process.cwd(),
     stdin: process.stdin,
     out: (text) => process.stdout.write(text),
+    canWrite: async () => {
+      // The error of a write is told in the next tick.
+      await null;
+      if (hasReader && process.stdout.writableNeedDrain) {
+        await Promise.race([once(process.stdout, 'drain'), once(process.stdout, 'close')]);
+      }
+      return hasReader;
+    },
     err: (text) => process.stderr.write(text),
     isOutTerminal: process.stdout.isTTY === true,
     isErrTerminal: process.stderr.isTTY === true,
+    columns: process.stdout.columns ?? process.stderr.columns ?? Infinity,
     flush: async () => {
       await new Promise<void>((resolve) => process.stdout.write('', () => resolve()));
       if (failure !== null) throw failure;
@@ -71,6 +90,11 @@ const BREAKS = new RegExp(`[\\p{Cc}\\u2028\\u2029${REORDERING}]+`, 'gu');
  */
 export function printable(text: string): string {
   return text.replace(HIDDEN, visible);
+}
+
+/** {@link printable}, and line breaks and tabs become visible too. */
+export function printableLine(text: string): string {
+  return printable(text).replace(/[\n\t\u2028\u2029]/g, visible);
 }
 
 /** {@link printable} on a single line. */

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { type VerifyOptions, type VerifyReport, verifyTrail } from '../index.ts';
+import { startProgress } from './progress.ts';
 import { oneOf, parseCount } from './quantity.ts';
 import { oneLine, type Terminal } from './terminal.ts';
 
@@ -22,7 +23,12 @@ export async function verify(
   { json, ...flags }: VerifyFlags,
   terminal: Terminal,
 ): Promise<number> {
-  const report = await verifyTrail(resolve(terminal.cwd, trail), optionsOf(flags, terminal.cwd));
+  const progress = startProgress(terminal, { label: 'verify' });
+  const report = await verifyTrail(resolve(terminal.cwd, trail), {
+    ...optionsOf(flags, terminal.cwd),
+    onProgress: ({ bytes, totalBytes }) => progress.update(bytes, totalBytes),
+  });
+  progress.clear();
   terminal.out(json === true ? `${JSON.stringify(report)}\n` : describe(report));
   return report.exitCode;
 }

@@ -19,14 +19,17 @@ export interface CallFacts {
 export function decisionEntry(trail: AuditTrail, facts: CallFacts): DecisionEntry {
   const { call, sent, admission, rules, tierAsked } = facts;
   const { callId, tool, context, argsJson } = call;
+  const digest = (json: string | null): string | null =>
+    json === null ? null : trail.digest(callId, json);
+  const argsDigest = digest(argsJson);
   return {
     type: 'decision',
     callId,
     tool,
     target: identityOf(call),
     decision: admission.decision,
-    argsDigest: argsJson === null ? null : trail.digest(callId, argsJson),
-    sentDigest: sent.argsJson === null ? null : trail.digest(callId, sent.argsJson),
+    argsDigest,
+    sentDigest: sent.argsJson === argsJson ? argsDigest : digest(sent.argsJson),
     redactions: sent.counts,
     context,
     tierAsked,

@@ -4,14 +4,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { AuditTrail } from '../audit/index.ts';
 import type { CallContext, Json, Outcome, ToolTarget } from '../call.ts';
-import { EnforceError } from '../errors.ts';
-import {
-  type CompiledPolicy,
-  type CustomRule,
-  compilePolicy,
-  foldToolName,
-  type ToolRules,
-} from '../gate/index.ts';
+import { CallDeniedError, EnforceError } from '../errors.ts';
+import { type CompiledPolicy, type CustomRule, compilePolicy } from '../gate/index.ts';
 import {
   checkTarget,
   defaultToolName,
@@ -20,15 +14,9 @@ import {
   type StopReason,
 } from '../isolation/index.ts';
 import type { Policy } from '../policy/index.ts';
-import {
-  createRedactor,
-  type PatternRegistry,
-  type RedactionRules,
-  type Redactor,
-} from '../redaction/index.ts';
+import { createRedactor, type PatternRegistry } from '../redaction/index.ts';
 import {
   createLedger,
-  createSessionHistories,
   type KillSwitch,
   type KillSwitchChange,
   type StateStore,
@@ -41,13 +29,16 @@ import {
   type WrapOptions,
 } from './call-options.ts';
 import { guardCallbacks } from './caller-callbacks.ts';
+import { currentCall } from './current-call.ts';
 import { enforceCall } from './enforce-call.ts';
+import { EnforcedFetch } from './enforced-fetch.ts';
 import type { Enforcer, ScopeOptions } from './enforcer.ts';
 import { type ExplainOptions, type Explanation, explainCall } from './explain-call.ts';
 import { type AnyFunction, bindArguments, checkFunction } from './function-target.ts';
 import { unwrap } from './outcome.ts';
 import type { CallRequest, EnforcementParts } from './parts.ts';
 import { policyFrom, refuseOverlap, requireNoTrail } from './policy-source.ts';
+import { redactorCache } from './redactor-cache.ts';
 import { type ScopeBudget, scopeBudget } from './scope-budget.ts';
 
 /** What an enforcer is made from; it closes all of it. */
@@ -65,6 +56,9 @@ export interface EnforcerParts {
   readonly tiers: HostTiers;
 }
 
+/** A name that no policy can narrow. */
+const NO_TOOL = '';
+
 /** What a call inherits from the call or scope it is made in. */
 interface Surrounding {
   readonly context: CallContext;
@@ -76,13 +70,13 @@ interface Surrounding {
 export class CallEnforcer implements Enforcer {
   readonly killSwitch: KillSwitch;
   readonly #parts: EnforcementParts;
-  readonly #patterns: PatternRegistry | undefined;
   readonly #rules: readonly CustomRule[];
   readonly #basePolicy: string | null;
   readonly #protectedPaths: readonly string[];
   readonly #tiers: HostTiers;
   readonly #running = new Map<AbortController, Promise<unknown>>();
   readonly #surrounding: AsyncLocalStorage<Surrounding> = new AsyncLocalStorage();
+  readonly #fetches: EnforcedFetch;
   readonly #forgetKillSwitch: () => void;
   #compiled: CompiledPolicy;
   #reloads = { asked: 0, done: 0 };
@@ -91,8 +85,8 @@ export class CallEnforcer implements Enforcer {
   constructor(made: EnforcerParts) {
     const { policy, trail, patterns, store, logger, killSwitch, tiers } = made;
     this.killSwitch = killSwitch;
-    this.#patterns = patterns;
     this.#tiers = tiers;
+    this.#fetches = new EnforcedFetch(trail);
     this.#rules = made.rules;
     this.#basePolicy = made.basePolicy;
     this.#protectedPaths = made.protectedPaths;
@@ -100,9 +94,9 @@ export class CallEnforcer implements Enforcer {
     const clock = (): number => performance.now();
     this.#parts = {
       compiled: this.#compiled,
-      redactorFor: this.#redactors(),
+      redactorFor: redactorCache(patterns),
       secretFinder: createRedactor({ secret_detection: { categories: 'all' } }),
-      histories: createSessionHistories(foldToolName),
+      sessions: store,
       ledger: createLedger({ store, clock }),
       killSwitch,
       trail,
@@ -133,7 +127,8 @@ export class CallEnforcer implements Enforcer {
       target,
       args,
       tool: tool ?? defaultToolName(checkTarget(target)),
-      ...this.#tiers,
+      runners: this.#tiers.runners,
+      shortfalls: this.#tiers.shortfalls,
       limits,
       ...(onLog === undefined ? {} : { onLog }),
       ...(onProgress === undefined ? {} : { onProgress }),
@@ -170,6 +165,15 @@ export class CallEnforcer implements Enforcer {
     };
   }
 
+  async fetch(input: string | URL | Request, init?: RequestInit): Promise<Response> {
+    this.#refuseClosed();
+    const { tripped, reason = 'no reason given' } = this.killSwitch.state;
+    if (tripped) throw new CallDeniedError('ENF_DENIED_KILL_SWITCH', `kill switch: ${reason}`);
+    const { callId = randomUUID(), tool = NO_TOOL } = currentCall() ?? {};
+    const rules = this.#compiled.rulesFor(tool).confinement.network;
+    return this.#fetches.fetch({ rules, callId }, input, init);
+  }
+
   async scope<R>(
     { context = {}, budgetUsd }: ScopeOptions,
     body: (scope: Enforcer) => R | Promise<R>,
@@ -195,6 +199,8 @@ export class CallEnforcer implements Enforcer {
     if (turn < this.#reloads.done) return;
     this.#compiled = compilePolicy(policy, { rules: this.#rules });
     this.#reloads.done = turn;
+    // None of them would be used again where the policy has changed; none waits for its idle time.
+    await this.#tiers.pool?.clear();
   }
 
   async close({ graceMs = 5000 }: { readonly graceMs?: number } = {}): Promise<void> {
@@ -215,9 +221,7 @@ export class CallEnforcer implements Enforcer {
     context: CallContext,
     signal?: AbortSignal,
   ): Promise<Outcome> {
-    if (this.#closing !== null) {
-      throw new EnforceError('ENF_CALL_CLOSED', 'the enforcer is closed; make a new one');
-    }
+    this.#refuseClosed();
     const outer = this.#surrounding.getStore();
     const inner = {
       context: { ...outer?.context, ...context },
@@ -244,6 +248,11 @@ export class CallEnforcer implements Enforcer {
     }
   }
 
+  #refuseClosed(): void {
+    if (this.#closing === null) return;
+    throw new EnforceError('ENF_CALL_CLOSED', 'the enforcer is closed; make a new one');
+  }
+
   #log({ callId, tool, status, usage, isolation }: Outcome): void {
     const { wallMs } = usage;
     this.#parts.logger.info({ callId, tool, status, wallMs, tier: isolation.tier }, 'call ended');
@@ -251,6 +260,7 @@ export class CallEnforcer implements Enforcer {
 
   #stopAll(reason: StopReason): void {
     for (const stop of this.#running.keys()) stop.abort(reason);
+    this.#fetches.stop();
   }
 
   #onKillSwitch({ tripped, reason = 'no reason given', by }: KillSwitchChange): void {
@@ -262,19 +272,6 @@ export class CallEnforcer implements Enforcer {
       .catch((err: unknown) => this.#parts.logger.error({ err }, 'kill switch not recorded'));
   }
 
-  #redactors(): (rules: ToolRules) => Redactor {
-    const made = new WeakMap<ToolRules, Redactor>();
-    const options = this.#patterns === undefined ? {} : { patterns: this.#patterns };
-    return (rules) => {
-      const known = made.get(rules);
-      if (known !== undefined) return known;
-      // The policy schema and the redactor share their lists of names (held by a test).
-      const redactor = createRedactor(rules.redaction as RedactionRules, options);
-      made.set(rules, redactor);
-      return redactor;
-    };
-  }
-
   async #shutDown(graceMs: number): Promise<void> {
     const ended = Promise.allSettled(this.#running.values());
     await within(ended, graceMs);
@@ -283,7 +280,12 @@ export class CallEnforcer implements Enforcer {
     this.#forgetKillSwitch();
     this.killSwitch.close();
     const { ledger, trail } = this.#parts;
-    await closeAll([...this.#tiers.runners, ledger, ...(trail === null ? [] : [trail])]);
+    await closeAll([
+      ...this.#tiers.runners,
+      this.#fetches,
+      ledger,
+      ...(trail === null ? [] : [trail]),
+    ]);
   }
 }
 

@@ -32,12 +32,15 @@ export interface WrapOptions {
 /** Room for any name of an agent, session or tenant, and not for a document. */
 const CONTEXT_CHARS_MAX = 1024;
 const PARAMS_MAX = 1000;
+/** As `resource_limits.max_cost_usd` at most. */
+const COST_USD_MAX = 1_000_000;
 
 const contextName = z.string().max(CONTEXT_CHARS_MAX).optional();
 const callContext = z.strictObject({
   agent: contextName,
   session: contextName,
   tenant: contextName,
+  costUsd: z.number().min(0).max(COST_USD_MAX).optional(),
 });
 
 const callback = z.custom((value) => typeof value === 'function', 'must be a function');
@@ -49,6 +52,21 @@ const runOptions = z.object({
   signal: z.instanceof(AbortSignal).optional(),
   onLog: callback.optional(),
   onProgress: callback.optional(),
+});
+
+const dryRunCall = z.strictObject({
+  tool: z.string(),
+  args: z.unknown().optional(),
+  context: callContext.optional(),
+  target: z
+    .strictObject({
+      kind: z.enum(['module', 'command', 'function']),
+      path: z.string(),
+      export: z.string().optional(),
+      sha256: z.string().optional(),
+    })
+    .optional(),
+  at: z.number().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
 });
 
 const wrapOptions = z.strictObject({
@@ -74,6 +92,11 @@ export function checkWrapOptions(options: unknown): void {
 /** @throws {EnforceError} `ENF_CALL_ARGUMENT` naming the context key that is malformed or unknown */
 export function checkContext(context: unknown): void {
   check(callContext, context, '`context`');
+}
+
+/** @throws {EnforceError} `ENF_CALL_ARGUMENT` naming the key that is malformed or unknown */
+export function checkDryRunCall(call: unknown): void {
+  check(dryRunCall, call, 'call of a dry run');
 }
 
 /**

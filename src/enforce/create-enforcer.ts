@@ -8,7 +8,7 @@ import { loadSettings, type Settings } from '../settings.ts';
 import { createKillSwitch, fileStore, memoryStore, type StateStore } from '../usage/index.ts';
 import { CallEnforcer } from './call-enforcer.ts';
 import type { Enforcer } from './enforcer.ts';
-import { checkEnforcerOptions, type EnforcerOptions } from './enforcer-options.ts';
+import { checkEnforcerOptions, type EnforcerOptions, poolBounds } from './enforcer-options.ts';
 import { policyFrom, refuseOverlap, requireNoTrail } from './policy-source.ts';
 
 /**
@@ -37,7 +37,7 @@ export async function createEnforcer(options: EnforcerOptions = {}): Promise<Enf
     logger: options.logger ?? pino({ level: 'silent' }),
     killSwitch: createKillSwitch(killFile),
     protectedPaths: held,
-    tiers: await openHostTiers(held),
+    tiers: await openHostTiers(held, poolBounds(options.pool)),
   });
 }
 

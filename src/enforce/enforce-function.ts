@@ -7,7 +7,7 @@ import { checkFunction } from './function-target.ts';
 import { processStore } from './process-store.ts';
 
 /** How a function of this process is put under a policy. */
-export interface EnforceOptions extends WrapOptions, Omit<EnforcerOptions, 'store'> {
+export interface EnforceOptions extends WrapOptions, Omit<EnforcerOptions, 'store' | 'pool'> {
   /** Name for the policy. Default: the function's or method's own. */
   readonly tool?: string;
 }
@@ -28,7 +28,7 @@ export type EnforceDecorator = <This, A extends unknown[], R>(
  * Puts a function of this process under a policy: its rules, redaction and audit hold; isolation
  * does not, because the function runs here. When the policy sets a limit that needs isolation, calls
  * reject with `ENF_ISOLATION_UNAVAILABLE` unless `trusted` waives it. At a deadline the call rejects
- * and the function may run on.
+ * and the function may run on; `currentCall().signal` tells it to stop.
  *
  * The policy is read and the trail opened at the first call, once.
  *
@@ -73,7 +73,7 @@ function enforceNamed<This, A extends unknown[], R>(
   checkWrapOptions(wrapOptions);
   let opening: Promise<Enforcer> | undefined;
   return async function enforced(this: This, ...args: A): Promise<Awaited<R>> {
-    opening ??= createEnforcer({ ...rest, store: processStore() });
+    opening ??= createEnforcer({ ...rest, store: processStore(), pool: false });
     const enforcer = await opening.catch((cause: unknown) => {
       // A policy file that is repaired later must be looked at again.
       opening = undefined;

@@ -1,5 +1,6 @@
 import type { Json } from '../call.ts';
 import { EnforceError } from '../errors.ts';
+import { runAsCall } from './current-call.ts';
 import type { FunctionTarget } from './identify.ts';
 
 /** A function of this process, as it can be called. */
@@ -48,7 +49,7 @@ export function bindArguments(
     target: {
       kind: 'function',
       identity: { kind: 'function', path: fn.name || tool },
-      invoke: (sent) => Reflect.apply(fn, self, place(sent)),
+      invoke: (sent, call) => runAsCall(call, () => Reflect.apply(fn, self, place(sent))),
     },
   };
 }

@@ -92,7 +92,8 @@ const ARGUMENT_CODES: Readonly<Record<IJsonError['reason'], ErrorCode>> = {
   size: 'ENF_CALL_ARGS_SIZE',
 };
 
-function freezeArguments(
+/** Serialises arguments once, within the limits of the call; or says why they are refused. */
+export function freezeArguments(
   args: unknown,
   { inputBytes, argumentDepthMax }: Limits,
 ): { readonly json: string } | { readonly refusal: Reason } {

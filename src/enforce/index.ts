@@ -1,5 +1,14 @@
 export type { RunOptions, WrapOptions } from './call-options.ts';
 export { createEnforcer } from './create-enforcer.ts';
+export { type CurrentCall, currentCall } from './current-call.ts';
+export {
+  createDryRun,
+  type DryRun,
+  type DryRunCall,
+  type DryRunOptions,
+  type DryRunResult,
+  dryRun,
+} from './dry-run.ts';
 export {
   type EnforceDecorator,
   type Enforced,

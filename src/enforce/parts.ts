@@ -3,7 +3,7 @@ import type { AuditTrail } from '../audit/index.ts';
 import type { CompiledPolicy, ToolRules } from '../gate/index.ts';
 import type { Runner, TierShortfall } from '../isolation/index.ts';
 import type { Redactor } from '../redaction/index.ts';
-import type { KillSwitch, Ledger, SessionHistories } from '../usage/index.ts';
+import type { KillSwitch, Ledger, SessionStore } from '../usage/index.ts';
 import type { Request, Surroundings } from './identify.ts';
 import type { CallLimits } from './tighten.ts';
 
@@ -14,7 +14,7 @@ export interface EnforcementParts {
   readonly redactorFor: (rules: ToolRules) => Redactor;
   /** Finds every kind of secret, whatever the policy redacts. */
   readonly secretFinder: Redactor;
-  readonly histories: SessionHistories;
+  readonly sessions: SessionStore;
   readonly ledger: Ledger;
   readonly killSwitch: KillSwitch;
   /** null: audit is switched off. */

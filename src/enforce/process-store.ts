@@ -8,12 +8,6 @@ let shared: StateStore | undefined;
  */
 export function processStore(): StateStore {
   shared ??= memoryStore();
-  const store = shared;
   // One-off enforcers close what they use; the counters must outlive them.
-  return {
-    reserve: (request) => store.reserve(request),
-    settle: (grantId, actual) => store.settle(grantId, actual),
-    release: (grantId) => store.release(grantId),
-    close: async () => {},
-  };
+  return { ...shared, close: async () => {} };
 }

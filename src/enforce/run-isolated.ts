@@ -5,7 +5,7 @@ import type { EnforcerOptions } from './enforcer-options.ts';
 import { processStore } from './process-store.ts';
 
 /** One call with everything it needs. */
-export interface RunIsolatedOptions extends RunOptions, Omit<EnforcerOptions, 'store'> {}
+export interface RunIsolatedOptions extends RunOptions, Omit<EnforcerOptions, 'store' | 'pool'> {}
 
 /**
  * Runs one tool isolated under a policy. For many calls, {@link createEnforcer} saves the set-up.
@@ -23,7 +23,11 @@ export async function runIsolated<T = Json | undefined>(
   const { policy, audit, patterns, logger, settings, ...call } = options;
   const given = { policy, audit, patterns, logger, settings };
   const present = Object.entries(given).filter(([, value]) => value !== undefined);
-  const enforcer = await createEnforcer({ ...Object.fromEntries(present), store: processStore() });
+  const enforcer = await createEnforcer({
+    ...Object.fromEntries(present),
+    store: processStore(),
+    pool: false,
+  });
   try {
     return await enforcer.run<T>(target, args, call);
   } finally {

@@ -11,7 +11,7 @@ import { type CustomRule, customChecks } from './custom-rules.ts';
 import { inputCheck } from './input-check.ts';
 import { networkChecks } from './network-checks.ts';
 import { type OutputCheck, outputCheck } from './output-check.ts';
-import { sequenceChecks, sumCharges } from './sequence-checks.ts';
+import { asksHistory, sequenceChecks, sumCharges } from './sequence-checks.ts';
 import { targetCheck } from './target-check.ts';
 import { toolListChecks } from './tool-list-checks.ts';
 import { checkToolName, foldToolName } from './tool-name.ts';
@@ -22,6 +22,8 @@ import { usageCharges } from './usage-charges.ts';
 /** A policy made ready for deciding. Compile once, decide often. */
 export interface CompiledPolicy {
   readonly policy: Policy;
+  /** True when rules ask what the session did before. */
+  readonly asksHistory: boolean;
   /** What holds for one tool outside the decision; the same object for the same tool. */
   rulesFor(tool: string): ToolRules;
   /** What `decide` and `checkOutput` ask for one tool. */
@@ -79,6 +81,7 @@ export function compilePolicy(
 
   return {
     policy,
+    asksHistory: asksHistory(document.sequence_rules),
     rulesFor: cachedByTool((tool) =>
       toolRules(document, sectionsOf(tool).sections, tools(tool)?.args ?? {}, !policy.isDefault),
     ),

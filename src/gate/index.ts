@@ -2,7 +2,6 @@ export type { Charge, Check, DecisionRequest } from './check.ts';
 export { type CompiledPolicy, compilePolicy, type ToolChecks } from './compile-policy.ts';
 export type { CustomRule } from './custom-rules.ts';
 export { decide, type GateDecision } from './decide.ts';
-export { type DryRunCall, type DryRunOptions, type DryRunResult, dryRun } from './dry-run.ts';
 export { checkOutput, type ToolOutput } from './output-check.ts';
 export { checkToolName, foldToolName } from './tool-name.ts';
 export type { RedactionRulesShape, ToolRules } from './tool-rules.ts';

@@ -15,6 +15,11 @@ export function sequenceChecks(rules: readonly SequenceRule[] = [], tool: string
   });
 }
 
+/** True when a rule is about what a session did before; sums are kept by the ledger. */
+export function asksHistory(rules: readonly SequenceRule[] = []): boolean {
+  return rules.some((rule) => 'requires_prior' in rule || 'forbid_after' in rule);
+}
+
 /**
  * Sums within a window are reservations: calls in flight count, so two parallel calls cannot each
  * use the same rest. Limits, so never softened.

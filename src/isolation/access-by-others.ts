@@ -13,7 +13,16 @@ const ENTER = 0o001;
  */
 export function isReadableByOthers(path: string): boolean {
   const facts = statOf(path);
-  if (facts === null || (facts.mode & READ) === 0) return false;
+  return facts !== null && (facts.mode & READ) !== 0 && isReachableByOthers(path);
+}
+
+/** Whether such a user may list and enter a folder, those above it not asked. */
+export function isOpenToOthers(folder: string): boolean {
+  return ((statOf(folder)?.mode ?? 0) & READ_AND_ENTER) === READ_AND_ENTER;
+}
+
+/** Whether such a user may enter every folder above a path. */
+export function isReachableByOthers(path: string): boolean {
   for (let folder = dirname(path); ; folder = dirname(folder)) {
     if (((statOf(folder)?.mode ?? 0) & ENTER) === 0) return false;
     if (folder === dirname(folder)) return true;

@@ -1,5 +1,8 @@
 import { dirname } from 'node:path';
+import { isOpenToOthers } from './access-by-others.ts';
 import type { FilesystemView } from './filesystem-view.ts';
+import { hostFiles } from './filesystem-view-files.ts';
+import { foldMounts } from './filesystem-view-folds.ts';
 import type { Mask } from './filesystem-view-masks.ts';
 import { isWithin, isWithinAny, selfAndAncestors } from './filesystem-view-names.ts';
 import { isolationUnavailable } from './host-support-error.ts';
@@ -60,17 +63,23 @@ export interface BubblewrapLaunch {
  * following links, so that a path which was swapped since it was resolved fails instead of leading
  * elsewhere. The root itself becomes read-only, `/dev` too: both are tmpfs without a size.
  *
- * @throws {IsolationUnavailableError} for a view of more than 512 paths
+ * A package that is granted in parts is mounted whole where that takes fewer mounts: then the folders
+ * and hidden names of this host are looked at, otherwise nothing is.
+ *
+ * @throws {IsolationUnavailableError} for a view that needs more than 512 mounts
  * @throws {RangeError} for a relative scratch path
  * @see bwrap(1), written for and measured with 0.8
  */
 export function bubblewrapArguments(input: BubblewrapInput): BubblewrapLaunch {
   const { view, scratch, user } = input;
   if (!scratch.path.startsWith('/')) throw new RangeError(`\`${scratch.path}\` is not absolute`);
-  const paths = boundPaths(view, scratch.path);
-  if (paths.length > BINDS_MAX)
+  const isOpen = user.droppedInside ? isOpenToOthers : () => true;
+  const folded = foldMounts(view, hostFiles, isOpen);
+  const masks = [...folded.masks, ...view.masks];
+  const paths = boundPaths({ ...view, read: folded.read }, scratch.path);
+  if (paths.length + masks.length > BINDS_MAX)
     throw isolationUnavailable({
-      cause: `the tool may read ${paths.length} separate paths, and at most ${BINDS_MAX} can be mounted`,
+      cause: `the tool needs ${paths.length + masks.length} separate mounts, and at most ${BINDS_MAX} are made`,
       remedy: 'name the folders it needs in `filesystem.read`, or move secrets out of its package',
     });
   const descriptors = descriptorsFrom(input.firstDescriptor);
@@ -79,7 +88,7 @@ export function bubblewrapArguments(input: BubblewrapInput): BubblewrapLaunch {
     target,
     access: 'read' as const,
   }));
-  const kept = view.masks.flatMap(keptPath);
+  const kept = masks.flatMap(keptPath);
   const accounts = accountFiles(user, scratch.path).map((file) => ({
     ...file,
     descriptor: descriptors(),
@@ -105,7 +114,7 @@ export function bubblewrapArguments(input: BubblewrapInput): BubblewrapLaunch {
       ...['--perms', '0444', '--ro-bind-data', `${descriptor}`, path],
     ]),
     ...scratchMount(input),
-    ...view.masks.flatMap((mask) => maskArguments(mask, ofTarget.get(mask.path))),
+    ...masks.flatMap((mask) => maskArguments(mask, ofTarget.get(mask.path))),
     ...links.flatMap(({ target, source }) => ['--symlink', source, target]),
     ...['--remount-ro', '/', '--chdir', scratch.path, '--'],
     ...input.command,

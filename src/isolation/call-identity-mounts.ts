@@ -64,7 +64,7 @@ export async function openIdMapping(launcher: Launcher, mapping: IdMapping): Pro
     throw isolationUnavailable(
       {
         cause: `the owner of a write path (uid ${mapping.owner.uid}) cannot be mapped to the call's user`,
-        remedy: 'give the write paths to `isolation.run_as`, or run the supervisor as their owner',
+        remedy: 'allow the supervisor user namespaces, or run it as the owner of the write paths',
       },
       error,
     );
@@ -157,7 +157,7 @@ function mountRows({ path, mapping }: MappedPath, folder: number): readonly Laun
     must(
       'mount_setattr',
       [mount, empty, AT_EMPTY_PATH, { bytes: attributes }, attributes.length],
-      `map the owner of \`${path}\` to the call's user`,
+      `map the owner of \`${path}\` to the call's user, which its file system must support`,
     ),
     must(
       'move_mount',

@@ -1,5 +1,3 @@
-import type { Readable } from 'node:stream';
-
 /**
  * Keeps the first `bytesMax` bytes of one output of a worker. What is beyond the bound is dropped as
  * it arrives, so a flood costs no memory; what is kept is copied into one growing buffer, so a flood
@@ -40,21 +38,4 @@ export class CapturedOutput {
     this.#buffer.set(chunk, this.#kept);
     this.#kept = needed;
   }
-}
-
-/**
- * Captures a stream from now on.
- *
- * @param onOverflow - called for every chunk that does not fit whole
- */
-export function captureStream(
-  stream: Readable,
-  bytesMax: number,
-  onOverflow: () => void,
-): CapturedOutput {
-  const output = new CapturedOutput(bytesMax);
-  stream.on('data', (chunk: Buffer) => {
-    if (!output.push(chunk)) onOverflow();
-  });
-  return output;
 }

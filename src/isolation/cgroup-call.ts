@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
-import { readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
+import { readdirSync, readFileSync, rmdirSync, statSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises';
 import type { Layer } from '../call.ts';
 import type { Hierarchy } from './cgroup-hierarchy.ts';
 import { type CgroupUsage, readController } from './cgroup-usage.ts';
@@ -9,6 +9,8 @@ import { type CgroupUsage, readController } from './cgroup-usage.ts';
 /** Emptying takes the kernel milliseconds; more than this means that something holds on. */
 const KILL_MS_MAX = 5000;
 const REMOVE_MS_MAX = 2000;
+/** Looks after a kill without a pause between them: a small process is gone within a millisecond. */
+const LOOKS_QUICK = 20;
 
 /** One folder of a call's group: on v1 there is one in every tree. */
 export type GroupFolder = Hierarchy;
@@ -22,6 +24,8 @@ export interface CallCgroup {
   readonly layers: readonly Layer[];
   /** Cheap enough to be polled every 100 ms. Read it for the last time before `remove`. */
   readonly readUsage: () => CgroupUsage;
+  /** Processes in the group, as far as they can be seen from here. */
+  readonly countProcesses: () => number;
   /** Kills every process in the group and waits until none is left. */
   readonly kill: () => Promise<void>;
   /** Lets go of cached pages, then removes the group, which must be empty. */
@@ -32,11 +36,18 @@ export interface CallCgroup {
 export function callCgroup(folders: readonly GroupFolder[], layers: readonly Layer[]): CallCgroup {
   let peakMemoryBytes = 0;
   const readUsage = (): CgroupUsage => {
-    const usage = { cpuMs: 0, peakMemoryBytes, oomKills: 0, pidsMaxEvents: 0 };
+    const usage = {
+      cpuMs: 0,
+      memoryBytes: 0,
+      peakMemoryBytes,
+      oomKills: 0,
+      pidsMaxEvents: 0,
+    };
     for (const { version, controllers, folder } of folders)
       for (const controller of controllers) {
         const part = readController(version, controller, (file) => readNow(join(folder, file)));
         usage.cpuMs += part.cpuMs;
+        usage.memoryBytes += part.memoryBytes;
         usage.oomKills += part.oomKills;
         usage.pidsMaxEvents += part.pidsMaxEvents;
         usage.peakMemoryBytes = Math.max(usage.peakMemoryBytes, part.peakMemoryBytes);
@@ -51,6 +62,7 @@ export function callCgroup(folders: readonly GroupFolder[], layers: readonly Lay
     procsFiles: folders.map(({ folder }) => join(folder, 'cgroup.procs')),
     layers,
     readUsage,
+    countProcesses: () => membersOf(folders).size,
     kill: () => killGroup(folders),
     remove: () => removeGroup(folders),
   };
@@ -81,14 +93,15 @@ export async function killGroup(folders: readonly GroupFolder[]): Promise<void> 
     unified !== undefined && (await tryWrite(join(unified.folder, 'cgroup.kill'), '1'));
   const forkable = folders.find(({ controllers }) => controllers.includes('pids'));
   if (!killed && forkable !== undefined) await tryWrite(join(forkable.folder, 'pids.max'), '0');
-  for (let waitMs = 1; ; waitMs = Math.min(waitMs * 2, 50)) {
-    const members = await membersOf(folders);
+  for (let look = 0; ; look += 1) {
+    const members = membersOf(folders);
     if (members.size === 0) return;
     if (Date.now() > deadline)
       throw new Error(`group \`${folders[0]?.folder}\` still has ${members.size} processes`);
     // A process that was moved into one tree only is out of the reach of `cgroup.kill`.
-    if (!killed || waitMs > 8) for (const pid of members) killProcess(pid);
-    await pause(waitMs);
+    if (!killed || look > LOOKS_QUICK) for (const pid of members) killProcess(pid);
+    if (look < LOOKS_QUICK) await turn();
+    else await pause(Math.min(2 ** (look - LOOKS_QUICK), 50));
   }
 }
 
@@ -101,34 +114,34 @@ function killProcess(pid: number): void {
   }
 }
 
-async function membersOf(folders: readonly GroupFolder[]): Promise<ReadonlySet<number>> {
+/** Synchronous: the files are the kernel's and short, and each trip through the thread pool is longer. */
+function membersOf(folders: readonly GroupFolder[]): ReadonlySet<number> {
   const members = new Set<number>();
   // 0: a process of a pid namespace that cannot be seen from here.
   for (const { folder } of folders)
-    for (const group of [...(await groupsBelow(folder)), folder])
-      for (const line of (await readIfThere(join(group, 'cgroup.procs'))).split('\n'))
+    for (const group of [...groupsBelow(folder), folder])
+      for (const line of (readNow(join(group, 'cgroup.procs')) ?? '').split('\n'))
         if (line !== '' && line !== '0') members.add(Number(line));
   return members;
 }
 
 /** Groups that the tool made inside its own, deepest first. Only a delegated one can be made. */
-async function groupsBelow(folder: string): Promise<readonly string[]> {
-  const entries = await readdir(folder, { withFileTypes: true }).catch((error: unknown) => {
-    if (isMissing(error)) return [];
-    throw error;
-  });
-  const inner = entries
-    .filter((entry) => entry.isDirectory())
-    .map(({ name }) => join(folder, name));
-  const all = await Promise.all(inner.map(async (path) => [...(await groupsBelow(path)), path]));
-  return all.flat();
+function groupsBelow(folder: string): readonly string[] {
+  const facts = statSync(folder, { throwIfNoEntry: false });
+  // Itself and its entry above: every folder in it would be one more.
+  if (facts === undefined || facts.nlink === 2) return [];
+  const inner = foldersIn(folder).map((name) => join(folder, name));
+  return inner.flatMap((path) => [...groupsBelow(path), path]);
 }
 
-async function readIfThere(path: string): Promise<string> {
-  return await readFile(path, 'utf8').catch((error: unknown) => {
-    if (isMissing(error)) return '';
+function foldersIn(folder: string): readonly string[] {
+  try {
+    const entries = readdirSync(folder, { withFileTypes: true });
+    return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  } catch (error) {
+    if (isMissing(error)) return [];
     throw error;
-  });
+  }
 }
 
 /** False when the kernel has no such file or refuses: the caller has another way. */
@@ -158,7 +171,7 @@ export async function removeGroup(folders: readonly GroupFolder[]): Promise<void
     else await tryWrite(join(folder, 'memory.reclaim'), '1G');
   }
   for (const { folder } of folders) {
-    for (const group of await groupsBelow(folder)) await removeFolder(group);
+    for (const group of groupsBelow(folder)) await removeFolder(group);
     await removeFolder(folder);
   }
 }
@@ -168,7 +181,7 @@ async function removeFolder(folder: string): Promise<void> {
   const deadline = Date.now() + REMOVE_MS_MAX;
   for (let waitMs = 1; ; waitMs = Math.min(waitMs * 2, 50)) {
     try {
-      await rmdir(folder);
+      rmdirSync(folder);
       return;
     } catch (error) {
       if (isMissing(error)) return;

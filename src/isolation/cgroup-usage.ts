@@ -3,6 +3,8 @@ import type { Controller } from './cgroup-hierarchy.ts';
 /** What a call's group has used, and how often the kernel stopped it. */
 export interface CgroupUsage {
   readonly cpuMs: number;
+  /** Charged now. */
+  readonly memoryBytes: number;
   readonly peakMemoryBytes: number;
   /** Processes the kernel killed because the group was out of memory. */
   readonly oomKills: number;
@@ -19,7 +21,7 @@ export function readController(
   controller: Controller,
   read: ReadGroupFile,
 ): CgroupUsage {
-  const nothing = { cpuMs: 0, peakMemoryBytes: 0, oomKills: 0, pidsMaxEvents: 0 };
+  const nothing = { cpuMs: 0, memoryBytes: 0, peakMemoryBytes: 0, oomKills: 0, pidsMaxEvents: 0 };
   const keyed = (file: string, key: string) => keyedValue(read(file), key);
   const single = (file: string) => Number(read(file) ?? 0) || 0;
   if (controller === 'pids') return { ...nothing, pidsMaxEvents: keyed('pids.events', 'max') };
@@ -29,13 +31,16 @@ export function readController(
   if (version === 1)
     return {
       ...nothing,
+      memoryBytes: single('memory.usage_in_bytes'),
       peakMemoryBytes: single('memory.max_usage_in_bytes'),
       oomKills: keyed('memory.oom_control', 'oom_kill'),
     };
+  const memoryBytes = single('memory.current');
   return {
     ...nothing,
+    memoryBytes,
     // `memory.peak` is new in Linux 5.19; before, the highest value that was polled counts.
-    peakMemoryBytes: Math.max(single('memory.peak'), single('memory.current')),
+    peakMemoryBytes: Math.max(single('memory.peak'), memoryBytes),
     oomKills: Math.max(
       keyed('memory.events', 'oom_kill'),
       keyed('memory.events', 'oom_group_kill'),

@@ -1,6 +1,14 @@
 import type { LimitKind, Limits } from '../call.ts';
 import type { CallCgroup } from './cgroup-call.ts';
-import { BLIND_LOOKS_MAX, type LimitWatch, type OnBlind, type OnBreach } from './limit-watch.ts';
+import type { CgroupUsage } from './cgroup-usage.ts';
+import {
+  BLIND_LOOKS_MAX,
+  type LimitWatch,
+  NOTHING_USED,
+  type OnBlind,
+  type OnBreach,
+  type UsageBefore,
+} from './limit-watch.ts';
 
 /** On v1 only one process is killed at an overflow: the call must be ended, and soon. */
 const POLL_MS = 100;
@@ -15,17 +23,20 @@ export function watchCgroup(
   limits: Limits,
   onBreach: OnBreach,
   onBlind: OnBlind,
+  before: UsageBefore = NOTHING_USED,
 ): LimitWatch {
   let blindLooks = 0;
   const peaks = { cpuMs: 0, peakMemoryBytes: 0 };
   const limitsHit = new Set<string>();
   const look = (): LimitKind | null => {
     const usage = group.readUsage();
-    peaks.cpuMs = Math.max(peaks.cpuMs, usage.cpuMs);
-    peaks.peakMemoryBytes = Math.max(peaks.peakMemoryBytes, usage.peakMemoryBytes);
-    if (usage.pidsMaxEvents > 0) limitsHit.add('processes');
+    const cpuMs = usage.cpuMs - before.cpuMs;
+    peaks.cpuMs = Math.max(peaks.cpuMs, cpuMs);
+    peaks.peakMemoryBytes = Math.max(peaks.peakMemoryBytes, peakSince(before, usage));
+    if (usage.pidsMaxEvents > before.pidsMaxEvents) limitsHit.add('processes');
+    // A worker of which anything was killed before does not get another call.
     if (usage.oomKills > 0) return 'memory';
-    return usage.cpuMs > limits.cpuMs ? 'cpu' : null;
+    return cpuMs > limits.cpuMs ? 'cpu' : null;
   };
   const onFailedLook = (cause: unknown): void => {
     blindLooks += 1;
@@ -53,6 +64,11 @@ export function watchCgroup(
       return 'breach' in looked ? looked.breach : null;
     },
   };
+}
+
+/** The kernel keeps one peak for the life of a group: one that did not rise is from before. */
+function peakSince(before: UsageBefore, { memoryBytes, peakMemoryBytes }: CgroupUsage): number {
+  return peakMemoryBytes > before.peakMemoryBytes ? peakMemoryBytes : memoryBytes;
 }
 
 /** Counters that cannot be read (no descriptor is free) are no reason to fall. */

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
@@ -20,6 +21,8 @@ export interface Child {
   readonly streams: readonly { destroy(): unknown }[];
   /** Settles at its exit, whether or not its pipes are still held open by others. */
   readonly exited: Promise<ChildExit>;
+  /** Whether it keeps this process running; it does at first. */
+  readonly hold: (isHeld: boolean) => void;
 }
 
 export interface ChildExit {
@@ -27,6 +30,8 @@ export interface ChildExit {
   readonly signal: string | null;
 }
 
+/** After the kill, this long for the exit code to arrive. */
+const EXIT_MS_MAX = 1000;
 /**
  * After the kill, pipes that give nothing for this many turns of the event loop, of at least 1 ms
  * each, are given up. Not measured as time: while this process is busy no time is long enough, and
@@ -77,7 +82,22 @@ export async function startChild(plan: LaunchPlan): Promise<Child | { readonly c
     exited: new Promise((resolve) => {
       child.once('exit', (code, signal) => resolve({ code, signal }));
     }),
+    hold: (isHeld) => {
+      // The pipes of a child are sockets; what a stream in general lacks they have.
+      const pipes = (streams as readonly unknown[] as readonly Socket[]).filter(
+        (pipe) => !pipe.destroyed,
+      );
+      for (const handle of [child, ...pipes])
+        if (isHeld) handle.ref();
+        else handle.unref();
+    },
   };
+}
+
+/** @returns false when the child did not exit in time: the kernel keeps it from dying */
+export async function whenExited({ exited }: Child): Promise<boolean> {
+  const late = delay(EXIT_MS_MAX, false, { ref: false });
+  return Promise.race([exited.then(() => true), late]);
 }
 
 type ChildStdio = readonly [
@@ -94,16 +114,17 @@ type ChildStdio = readonly [
 // The types of execa know descriptors up to 9; its code takes any.
 type Stdio = readonly ['ignore' | 'pipe', 'pipe', 'pipe', ...('ignore' | 'pipe' | 9)[]];
 
-/** 0–2 standard, 3 frames, 4 table, 5 report, 6 the launcher itself, then texts. */
+/** 0–2 standard, 3 frames, 4 table, 5 report; 6 the launcher itself, then texts; then descriptors. */
 function stdioOf({ channel, launch }: LaunchPlan): Stdio {
   const isWorker = channel === 'frames';
   const stdin = isWorker ? 'ignore' : 'pipe';
   if (launch === undefined)
     return [stdin, 'pipe', 'pipe', ...(isWorker ? (['pipe'] as const) : [])];
-  const { descriptor, texts } = launch;
+  const { descriptor, texts, descriptors } = launch;
   const chained = descriptor === null ? [] : [descriptor as 9, ...texts.map(() => 'pipe' as const)];
+  const kept = descriptors.map((each) => each as 9);
   // A command's descriptor 3 is only there because the launcher counts on 3 to 5 being taken.
-  return [stdin, 'pipe', 'pipe', 'pipe', 'pipe', 'pipe', ...chained];
+  return [stdin, 'pipe', 'pipe', 'pipe', 'pipe', 'pipe', ...chained, ...kept];
 }
 
 /** EPIPE and ECONNRESET say that the child closed its end, which its exit or the deadline will tell. */

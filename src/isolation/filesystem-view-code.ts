@@ -1,5 +1,6 @@
 import { dirname, join } from 'node:path';
 import type { ReadOnlyFiles } from './filesystem-view-files.ts';
+import type { Fold } from './filesystem-view-folds.ts';
 import {
   isExcludedName,
   isModulesFolder,
@@ -27,6 +28,8 @@ export interface CodeGrant {
   readonly read: readonly string[];
   /** Folders of installed packages inside; granted whole by rule 2. */
   readonly modulesFolders: readonly string[];
+  /** Present when it is granted in parts that one mount can stand for. */
+  readonly folds: readonly Fold[];
   readonly notes: readonly string[];
 }
 
@@ -64,18 +67,28 @@ export function coverPackage(
   const scope = surroundings.files.kind(manifest) === 'file' ? [manifest] : [];
   const alone = entry === null ? [] : [entry, ...scope];
   if (isSharedFolder(root, surroundings.home))
-    return { read: alone, modulesFolders: [], notes: [sharedNote(root)] };
+    return { read: alone, modulesFolders: [], folds: [], notes: [sharedNote(root)] };
   const walk = new PackageWalk(surroundings);
   const { whole, parts } = walk.cover(root);
-  if (walk.entriesLeft < 0) return { read: alone, modulesFolders: [], notes: [sizeNote(root)] };
+  if (walk.entriesLeft < 0)
+    return { read: alone, modulesFolders: [], folds: [], notes: [sizeNote(root)] };
   const notes = walk.leftOut.length === 0 ? [] : [hiddenNote(root, walk.leftOut)];
-  return { read: [...alone, ...(whole ? [root] : parts)], modulesFolders: walk.modules, notes };
+  // What is withheld by name may lie in a folder that was not looked into.
+  const isFolded = !whole && !surroundings.withheld.some((path) => isWithin(path, root));
+  return {
+    read: [...alone, ...(whole ? [root] : parts)],
+    modulesFolders: walk.modules,
+    folds: isFolded ? [{ folder: root, hidden: walk.hidden }] : [],
+    notes,
+  };
 }
 
 class PackageWalk {
   entriesLeft: number = ENTRIES_MAX;
   readonly modules: string[] = [];
   readonly leftOut: string[] = [];
+  /** Of these, what is not a link: a link is only a name, and leads to nothing that is not granted. */
+  readonly hidden: string[] = [];
   readonly #surroundings: CodeSurroundings;
 
   constructor(surroundings: CodeSurroundings) {
@@ -91,6 +104,7 @@ class PackageWalk {
       const path = join(folder, name);
       if (isExcludedName(name) || this.#surroundings.withheld.includes(path)) {
         this.leftOut.push(path);
+        if (kind !== 'link') this.hidden.push(path);
         whole = false;
       } else if (kind === 'file') {
         parts.push(path);

@@ -1,5 +1,6 @@
 import { dirname, join } from 'node:path';
 import { type CodeSurroundings, coverPackage, packageRootOf } from './filesystem-view-code.ts';
+import type { Fold } from './filesystem-view-folds.ts';
 import {
   grantAround,
   isHome,
@@ -26,6 +27,7 @@ export interface Link {
 export interface ModulesGrant {
   readonly read: readonly string[];
   readonly links: readonly Link[];
+  readonly folds: readonly Fold[];
   readonly notes: readonly string[];
 }
 
@@ -50,12 +52,14 @@ export function coverModules(
   search.enter(root);
   for (const folder of folders) search.scan(folder);
   search.followAll();
-  return { read: search.read, links: search.links, notes: search.notes };
+  const { read, links, folds, notes } = search;
+  return { read, links, folds, notes };
 }
 
 class ModulesSearch {
   readonly read: string[] = [];
   readonly links: Link[] = [];
+  readonly folds: Fold[] = [];
   readonly notes: string[] = [];
   readonly #surroundings: CodeSurroundings;
   readonly #entered = new Set<string>();
@@ -96,8 +100,9 @@ class ModulesSearch {
 
   followAll(): void {
     for (const target of this.#packages) {
-      const { read, modulesFolders, notes } = coverPackage(target, null, this.#surroundings);
+      const { read, modulesFolders, folds, notes } = coverPackage(target, null, this.#surroundings);
       this.read.push(...read);
+      this.folds.push(...folds);
       this.notes.push(...notes);
       this.enter(target);
       for (const folder of modulesFolders) this.scan(folder);

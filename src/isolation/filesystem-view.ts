@@ -1,6 +1,7 @@
 import type { FilesystemRules } from '../call.ts';
 import { coverPackage, packageRootOf } from './filesystem-view-code.ts';
 import { hostFiles, type ReadOnlyFiles } from './filesystem-view-files.ts';
+import type { Fold } from './filesystem-view-folds.ts';
 import type { Mask } from './filesystem-view-masks.ts';
 import { coverModules, type Link } from './filesystem-view-modules.ts';
 import {
@@ -28,6 +29,8 @@ export interface FilesystemView {
   readonly execute: readonly string[];
   /** What is mounted over at `isolated`; empty at `hardened`. */
   readonly masks: readonly Mask[];
+  /** Packages that are granted in parts, for fewer mounts at `isolated`. */
+  readonly folds: readonly Fold[];
   /** Names that are links on this host and must be links in a new root too. */
   readonly links: readonly Link[];
   /** For people: what was left out and why. */
@@ -106,6 +109,7 @@ export function buildFilesystemView(
     write: outermost([...system.write, ...policy.write, input.scratch]),
     execute,
     masks: policy.masks,
+    folds: own.folds,
     links: distinctLinks([
       ...own.links,
       ...system.links,
@@ -121,10 +125,11 @@ interface OwnView {
   readonly root: string | null;
   readonly read: readonly string[];
   readonly links: readonly Link[];
+  readonly folds: readonly Fold[];
   readonly notes: readonly string[];
 }
 
-const NOTHING: OwnView = { root: null, read: [], links: [], notes: [] };
+const NOTHING: OwnView = { root: null, read: [], links: [], folds: [], notes: [] };
 
 function moduleView(entry: string, surroundings: Parameters<typeof coverModules>[2]): OwnView {
   const root = packageRootOf(entry, surroundings.files);
@@ -132,13 +137,14 @@ function moduleView(entry: string, surroundings: Parameters<typeof coverModules>
   const code =
     installedIn.length === 0
       ? coverPackage(root, entry, surroundings)
-      : { read: [entry], modulesFolders: installedIn, notes: [] };
+      : { read: [entry], modulesFolders: installedIn, folds: [], notes: [] };
   const modules = coverModules(root, code.modulesFolders, surroundings);
   const apart = installedIn.length === 0 && !isSharedFolder(root, surroundings.home);
   return {
     root: apart ? root : null,
     read: [...code.read, ...modules.read],
     links: modules.links,
+    folds: [...code.folds, ...modules.folds],
     notes: [...code.notes, ...modules.notes],
   };
 }

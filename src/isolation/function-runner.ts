@@ -8,6 +8,7 @@ import {
   type RunReport,
   type StopReason,
 } from './runner.ts';
+import type { FunctionCall } from './tool-target.ts';
 
 const LAYERS = ['wall-clock'];
 
@@ -79,7 +80,7 @@ async function endOf(job: Job): Promise<RunEnd> {
     job.stop.addEventListener('abort', onStop, { once: true });
   });
   try {
-    const end = await Promise.race([stopped, invoke(job, abort.signal)]);
+    const end = await Promise.race([stopped, invoke(job, abort)]);
     return job.stop.aborted ? stopEnd(job.stop.reason as StopReason) : end;
   } finally {
     timers.clear();
@@ -87,10 +88,19 @@ async function endOf(job: Job): Promise<RunEnd> {
   }
 }
 
-async function invoke({ target, argsJson }: Job, signal: AbortSignal): Promise<RunEnd> {
+async function invoke(job: Job, abort: AbortController): Promise<RunEnd> {
+  const { callId, tool, target, argsJson } = job;
   if (target.kind !== 'function') throw new TypeError('only functions run in this process');
+  const call: FunctionCall = {
+    callId,
+    tool,
+    // Most functions never ask, and a signal costs as much as an entry of the trail.
+    get signal() {
+      return abort.signal;
+    },
+  };
   try {
-    return { status: 'ok', value: await target.invoke(JSON.parse(argsJson), signal) };
+    return { status: 'ok', value: await target.invoke(JSON.parse(argsJson), call) };
   } catch (cause) {
     return { status: 'tool-error', code: 'ENF_TOOL_FAILED', message: messageOf(cause) };
   }

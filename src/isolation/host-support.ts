@@ -11,6 +11,7 @@ import type { LinuxHost } from './linux-host.ts';
 import { loadBuiltinProfile } from './seccomp-builtin.ts';
 import { compileSeccomp } from './seccomp-compile.ts';
 import { buildSeccompFilter } from './seccomp-rules.ts';
+import { probeMappedOwners } from './write-path-probe.ts';
 
 /** What one layer does on this host, or why not and what to do. */
 export interface LayerSupport {
@@ -31,12 +32,18 @@ const REAP_MS_MAX = 1000;
  */
 export async function probeLayers(host: LinuxHost | Shortfall): Promise<readonly LayerSupport[]> {
   if ('cause' in host) return [{ layer: 'launcher', works: false, ...host }];
-  const [confinement, reaping] = await Promise.all([probeConfinement(host), probeReaping()]);
+  const { launcher, identities } = host;
+  const [confinement, reaping, ...owners] = await Promise.all([
+    probeConfinement(host),
+    probeReaping(),
+    ...(identities === null ? [] : [probeMappedOwners(launcher, identities)]),
+  ]);
   return [
     { layer: 'launcher', works: true, detail: host.launcher.architecture },
     landlock(host.landlockAbi),
     confinement,
     ownUser(host),
+    ...owners,
     bubblewrap(host.bubblewrap),
     ...cgroupLayers(host.cgroups),
     reaping,

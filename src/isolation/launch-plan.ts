@@ -1,6 +1,7 @@
 import type { Layer } from '../call.ts';
+import type { Resolution } from './egress-gate.ts';
 import type { LaunchRow } from './launch-table.ts';
-import type { LimitWatch, OnBlind, OnBreach } from './limit-watch.ts';
+import type { LimitWatch, OnBlind, OnBreach, UsageBefore } from './limit-watch.ts';
 import type { ProcessTree } from './process-tree.ts';
 import type { Architecture } from './seccomp-syscalls.ts';
 
@@ -15,12 +16,27 @@ export interface LaunchPlan {
   readonly layers: readonly Layer[];
   /** SHA-256 of the system call filter; null where there is none. */
   readonly profileDigest: string | null;
+  /** Present when the supervisor makes the requests of `fetch`: how it finds addresses then. */
+  readonly fetchResolution?: Resolution;
   /** Present when `file` is the launcher. */
   readonly launch?: LauncherPlan;
-  /** Watches memory, CPU time and processes. */
-  readonly watch: (tree: ProcessTree, onBreach: OnBreach, onBlind: OnBlind) => LimitWatch;
+  /** Watches memory, CPU time and processes, from what the worker had used before. */
+  readonly watch: (
+    tree: ProcessTree,
+    onBreach: OnBreach,
+    onBlind: OnBlind,
+    before?: UsageBefore,
+  ) => LimitWatch;
+  /** Processes that are there before the tool adds any; 1 unless given. */
+  readonly ownProcesses?: number;
+  /** How many there are now; unless given, those that can be seen to belong to the tree. */
+  readonly countProcesses?: () => number;
+  /** What the worker has used so far: `before` of its next call. */
+  readonly usage: (tree: ProcessTree) => Promise<UsageBefore>;
   /** Ends what a kill of the process tree may have missed. */
   readonly contain?: () => Promise<void>;
+  /** `contain` alone reaches everything, and says when nothing is left: a cgroup. */
+  readonly isContained?: boolean;
 }
 
 /** What the launcher is given besides its program. */
@@ -36,4 +52,6 @@ export interface LauncherPlan {
   readonly descriptor: number | null;
   /** Texts the child reads from descriptors 7, 8 … */
   readonly texts: readonly string[];
+  /** Descriptors of ours for the child, from the first number on that is free behind these. */
+  readonly descriptors: readonly number[];
 }

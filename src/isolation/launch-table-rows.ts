@@ -1,4 +1,5 @@
 import { EnforceError } from '../errors.ts';
+import { mappedPathRows } from './call-identity-mounts.ts';
 import { type LandlockRules, landlockRows } from './landlock.ts';
 import {
   type LaunchArgument,
@@ -53,6 +54,11 @@ export interface LaunchTableInput {
    * must then be at least 6, or they would take the descriptors of the launcher itself.
    */
   readonly paths?: readonly string[];
+  /**
+   * Write paths by owner. The mapping of the first owner is open as the first descriptor from
+   * `closeFrom` and 6 on, that of the second as the next, and so on. Absent: no mount namespace is made.
+   */
+  readonly owners?: readonly (readonly string[])[];
   /** For a bubblewrap that makes mounts as root; the launcher inside drops them then. */
   readonly keepCapabilities?: boolean;
   /** A second table follows on the same descriptor, for a launcher behind this one. */
@@ -87,11 +93,17 @@ export function buildLaunchRows(input: LaunchTableInput): readonly LaunchRow[] {
   checkProgram(input);
   const firstClosed = Math.max(input.closeFrom, REPORT_DESCRIPTOR + 1);
   const paths = input.paths ?? [];
+  const owners = input.owners ?? [];
+  const behindOwners = firstClosed + owners.length;
+  const mapped = owners.flatMap((owned, index) =>
+    owned.map((path) => ({ path, mapping: firstClosed + index })),
+  );
   const firstFree = firstClosed + paths.length;
   return [
     ...(input.tableFollows === true ? [] : [endOfTable()]),
     ...(input.closeFrom === FRAMES_DESCRIPTOR ? [occupyFrames()] : []),
-    closeRange(firstClosed, 0, 'close the descriptors that are not ours'),
+    closeRange(behindOwners, 0, 'close the descriptors that are not ours'),
+    ...mappedPathRows(mapped, behindOwners),
     ...paths.map((path, index) => openPath(path, firstClosed + index)),
     ...input.cgroupProcsFiles.flatMap((file) => joinCgroup(file, firstFree)),
     ...resourceLimitRows(input.rlimits),

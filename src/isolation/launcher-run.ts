@@ -14,6 +14,12 @@ export interface LauncherRun {
 /** What `stdio` above asks for; the types of Node end at index 4. */
 type LauncherStdio = readonly [null, null, null, null, Writable, Readable];
 
+export interface LauncherRunOptions {
+  readonly timeoutMs?: number;
+  /** Of ours, for the launcher: descriptors 6, 7 … */
+  readonly descriptors?: readonly number[];
+}
+
 const REPORT_BYTES_MAX = 4096;
 
 /**
@@ -26,12 +32,12 @@ const REPORT_BYTES_MAX = 4096;
 export async function runLauncher(
   launcher: Launcher,
   rows: readonly LaunchRow[],
-  { timeoutMs = 5000 }: { readonly timeoutMs?: number } = {},
+  { timeoutMs = 5000, descriptors = [] }: LauncherRunOptions = {},
 ): Promise<LauncherRun> {
   const bytes = encodeLaunchTable(rows, launcher.architecture);
   return new Promise((resolve, reject) => {
     const child = spawn(launcher.path, [], {
-      stdio: ['ignore', 'ignore', 'ignore', 'ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', 'ignore', 'ignore', 'ignore', 'pipe', 'pipe', ...descriptors],
       env: {},
       timeout: timeoutMs,
       killSignal: 'SIGKILL',

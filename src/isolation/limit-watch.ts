@@ -28,6 +28,28 @@ export interface WatchPeaks {
   readonly peakMemoryBytes: number;
 }
 
+/**
+ * What a worker had used before its call: of a prepared worker its start, of a reused one its
+ * earlier calls. It is not the call's.
+ */
+export interface UsageBefore {
+  readonly cpuMs: number;
+  /** Held at that moment. */
+  readonly memoryBytes: number;
+  /** The highest that was seen until then. */
+  readonly peakMemoryBytes: number;
+  /** Refused forks and threads. */
+  readonly pidsMaxEvents: number;
+}
+
+/** Of a worker that is started for its call: the start is part of it. */
+export const NOTHING_USED: UsageBefore = {
+  cpuMs: 0,
+  memoryBytes: 0,
+  peakMemoryBytes: 0,
+  pidsMaxEvents: 0,
+};
+
 /** Called once, with the first limit that is exceeded. */
 export type OnBreach = (limit: LimitKind) => void;
 
@@ -53,6 +75,7 @@ export function watchLimits(
   limits: Limits,
   onBreach: OnBreach,
   onBlind: OnBlind,
+  before: UsageBefore = NOTHING_USED,
 ): LimitWatch {
   const peaks = { cpuMs: 0, peakMemoryBytes: 0 };
   let timer: NodeJS.Timeout | undefined;
@@ -62,8 +85,9 @@ export function watchLimits(
     isStopped = true;
     clearTimeout(timer);
   };
-  const onSample = (sample: TreeSample): void => {
+  const onSample = (seen: TreeSample): void => {
     blindLooks = 0;
+    const sample = { ...seen, cpuMs: seen.cpuMs - before.cpuMs };
     peaks.cpuMs = Math.max(peaks.cpuMs, sample.cpuMs);
     peaks.peakMemoryBytes = Math.max(peaks.peakMemoryBytes, sample.memoryBytes);
     const breached = breachOf(sample, limits);
@@ -98,6 +122,12 @@ export function watchLimits(
       return null;
     },
   };
+}
+
+/** What a tree uses now, for a watch that begins later. */
+export async function usageOf(tree: ProcessTree): Promise<UsageBefore> {
+  const { cpuMs, memoryBytes } = await sampleTree(tree);
+  return { cpuMs, memoryBytes, peakMemoryBytes: memoryBytes, pidsMaxEvents: 0 };
 }
 
 /** A look that took long was on a host with many processes, or a tool made the host slow. */

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname } from 'node:path';
 import type { WorkerSetup } from '../../worker/protocol.ts';
@@ -7,9 +7,13 @@ import { openedForOthers } from './access-by-others.ts';
 import { type BubblewrapLaunch, bubblewrapArguments } from './bubblewrap.ts';
 import type { CallCgroup } from './cgroup-call.ts';
 import { watchCgroup } from './cgroup-watch.ts';
+import { fileKey } from './disk-usage.ts';
+import { type DiskWatch, watchBoth } from './disk-watch.ts';
+import type { Resolution } from './egress-gate.ts';
 import { buildEnvironment } from './environment.ts';
 import type { ExplanationSection } from './explanation.ts';
-import { buildFilesystemView, type FilesystemView } from './filesystem-view.ts';
+import type { FilesystemView } from './filesystem-view.ts';
+import { type RecordedView, type ViewCache, withGranted } from './filesystem-view-cache.ts';
 import type { Mask } from './filesystem-view-masks.ts';
 import { isolationUnavailable } from './host-support-error.ts';
 import type { LandlockRules } from './landlock.ts';
@@ -18,29 +22,45 @@ import type { LaunchPlan } from './launch-plan.ts';
 import type { LaunchRow } from './launch-table.ts';
 import { explainLaunchTable } from './launch-table-explain.ts';
 import { buildLaunchRows, type LaunchResourceLimits } from './launch-table-rows.ts';
-import { watchLimits } from './limit-watch.ts';
+import { usageOf, watchLimits } from './limit-watch.ts';
 import type { LinuxHost } from './linux-host.ts';
-import type { Job } from './runner.ts';
-import { type BuiltinProfile, loadBuiltinProfile } from './seccomp-builtin.ts';
-import { compileSeccomp } from './seccomp-compile.ts';
-import { buildSeccompFilter, denyRules, type SeccompSituation } from './seccomp-rules.ts';
+import type { ProcessTree } from './process-tree.ts';
+import type { WorkerSpec } from './runner.ts';
+import type { BuiltinProfile } from './seccomp-builtin.ts';
+import type { FilterCache } from './seccomp-cache.ts';
+import { denyRules, type SeccompSituation } from './seccomp-rules.ts';
 import type { ResolvedTarget } from './tool-target.ts';
 import { entryPath, nodePath, programOf, type WorkerProgram } from './worker-program.ts';
+import type { OwnedPaths } from './write-path-owners.ts';
 
 /** What one call at `hardened` or `isolated` was given to run with. */
 export interface LinuxCall {
-  readonly job: Job;
+  readonly job: WorkerSpec;
   readonly tier: 'hardened' | 'isolated';
   readonly host: LinuxHost;
   /** The call's own user, where the supervisor is root. */
   readonly uid: number | null;
   readonly cgroup: CallCgroup | null;
+  /** Whose the write paths are, where the call has a user of its own. */
+  readonly owners: readonly OwnedPaths[];
+  /** An open mapping for each of the owners; none where nothing is started. */
+  readonly mappings: readonly number[];
+  /** Leaves out what cannot be mounted over now; see `RunningMasks`. */
+  readonly settleMasks: (masks: readonly Mask[]) => readonly Mask[];
+  /** Counts what the call writes; null where nothing has to be counted, and for `explain`. */
+  readonly disk: DiskWatch | null;
   /** On this host at `hardened`; a tmpfs of that name at `isolated`. */
   readonly scratch: string;
   /** The proxy that is the call's only way out, where the policy names domains. */
   readonly egress: { readonly socketPath: string; readonly credentials: string } | null;
+  /** How the supervisor finds addresses for a call without a network of its own. */
+  readonly resolution: Resolution;
   /** Never readable for a tool: trail, policies, keys, state. */
   readonly protectedPaths: readonly string[];
+  /** Those of earlier calls. */
+  readonly views: ViewCache;
+  /** Those of earlier calls. */
+  readonly filters: FilterCache;
   readonly inherited: Readonly<Record<string, string | undefined>>;
 }
 
@@ -59,6 +79,8 @@ const SCRATCH_BYTES_DEFAULT = 1024 * 1024 * 1024;
 /** A plan, and the paths in the policy's write paths that are mounted over. */
 export interface LinuxPlan extends LaunchPlan {
   readonly masks: readonly Mask[];
+  /** Whether a plan made now would grant the same paths, and they are still the same files. */
+  readonly isCurrent: () => boolean;
 }
 
 /**
@@ -69,7 +91,7 @@ export interface LinuxPlan extends LaunchPlan {
 export function planLinuxCall(call: LinuxCall): LinuxPlan {
   const { job, tier, host, scratch, cgroup, inherited } = call;
   const choice = sandboxChoice(job.target, job.confinement);
-  const view = viewOf(call, choice);
+  const { view, isCurrent } = viewOf(call, choice);
   const holdsMemory = cgroup?.layers.includes('cgroup-memory') ?? false;
   const program = programOf(job, { setup: setupOf(call), holdsMemory });
   const env = {
@@ -78,8 +100,8 @@ export function planLinuxCall(call: LinuxCall): LinuxPlan {
       ? {}
       : { ENFORCECORE_EGRESS: call.egress.credentials }),
   };
-  const filters = filterMaker(call, choice);
-  const parts = { call, choice, view, env, program, filterFor: filters.filterFor };
+  const filter = call.filters.of(choice.profile, situationOf(call, choice));
+  const parts = { call, choice, view, env, program, filterFor: filter.forPid };
   const isIsolated = tier === 'isolated';
   const sandbox = isIsolated ? sandboxOf(parts) : null;
   const { limits } = job.confinement;
@@ -90,8 +112,10 @@ export function planLinuxCall(call: LinuxCall): LinuxPlan {
     cwd: '/',
     channel: program.channel,
     layers: layersOf(call, choice),
-    profileDigest: filters.digest,
+    profileDigest: filter.digest,
     masks: view.masks,
+    ...(brokersFetch(call) ? { fetchResolution: call.resolution } : {}),
+    isCurrent,
     launch: {
       architecture: host.launcher.architecture,
       stages: (pid) =>
@@ -100,12 +124,36 @@ export function planLinuxCall(call: LinuxCall): LinuxPlan {
           : [outerRows(parts, sandbox), innerRows(parts)],
       descriptor: isIsolated ? host.launcher.descriptor : null,
       texts: sandbox?.data.map(({ text }) => text) ?? [],
+      descriptors: call.mappings,
     },
-    watch: (tree, onBreach, onBlind) =>
-      cgroup === null
-        ? watchLimits(tree, isIsolated ? withSandbox(limits) : limits, onBreach, onBlind)
-        : watchCgroup(cgroup, limits, onBreach, onBlind),
+    watch: (tree, onBreach, onBlind, before) => {
+      const watch =
+        cgroup === null
+          ? watchLimits(tree, isIsolated ? withSandbox(limits) : limits, onBreach, onBlind, before)
+          : watchCgroup(cgroup, limits, onBreach, onBlind, before);
+      if (call.disk === null) return watch;
+      const pids = (): Promise<readonly number[]> => pidsOf(cgroup, tree);
+      const ignored = new Set([fileKey(host.launcher.descriptor)]);
+      return watchBoth(watch, call.disk.start({ pids, ignored, onBreach, onBlind }));
+    },
+    ownProcesses: isIsolated ? 1 + SANDBOX_PROCESSES : 1,
+    usage: async (tree) => (cgroup === null ? usageOf(tree) : cgroup.readUsage()),
   };
+}
+
+/** At `hardened` there is no network to empty: the supervisor makes the requests. */
+function brokersFetch({ job, tier }: LinuxCall): boolean {
+  return tier === 'hardened' && typeof job.confinement.network === 'object';
+}
+
+/** Everything that runs for the call. 0 is a process that cannot be seen from here. */
+async function pidsOf(cgroup: CallCgroup | null, tree: ProcessTree): Promise<readonly number[]> {
+  const [file] = cgroup?.procsFiles ?? [];
+  if (file === undefined) return (await tree.refresh()).map(({ pid }) => pid);
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .map(Number)
+    .filter((pid) => pid > 0);
 }
 
 function withSandbox(limits: Limits): Limits {
@@ -120,7 +168,7 @@ function setupOf({ uid, egress }: LinuxCall): WorkerSetup {
 /** Everything {@link planLinuxCall} decides, for people. */
 export function explainLinuxCall(call: LinuxCall): readonly ExplanationSection[] {
   const choice = sandboxChoice(call.job.target, call.job.confinement);
-  const view = viewOf(call, choice);
+  const { view } = viewOf(call, choice);
   const { launch, profileDigest } = planLinuxCall(call);
   const denied = denyRules(situationOf(call, choice)).map(
     ({ calls, reason }) => `${calls.join(' ')}: ${reason}`,
@@ -130,6 +178,7 @@ export function explainLinuxCall(call: LinuxCall): readonly ExplanationSection[]
     { title: `System calls: profile ${choice.profile}, SHA-256 ${profileDigest}`, lines: denied },
     { title: 'May read', lines: view.read },
     { title: 'May write', lines: view.write },
+    { title: 'Files that it makes there belong to', lines: call.owners.flatMap(explainOwner) },
     { title: 'May execute', lines: view.execute },
     { title: 'Notes on files', lines: view.notes },
     ...stages.map((rows, stage) => ({
@@ -137,6 +186,10 @@ export function explainLinuxCall(call: LinuxCall): readonly ExplanationSection[]
       lines: explainLaunchTable(rows).trimEnd().split('\n'),
     })),
   ].filter(({ lines }) => lines.length > 0);
+}
+
+function explainOwner({ owner, paths }: OwnedPaths): readonly string[] {
+  return paths.map((path) => `${path}: uid ${owner.uid}, gid ${owner.gid}`);
 }
 
 /** The profile of a call, after the defaults for its kind of tool. */
@@ -170,13 +223,13 @@ interface Parts {
   readonly filterFor: (selfPid: number | null) => Uint8Array;
 }
 
-function viewOf(call: LinuxCall, { profile }: SandboxChoice): FilesystemView {
+function viewOf(call: LinuxCall, { profile }: SandboxChoice): RecordedView {
   const { job, tier, scratch, protectedPaths, egress } = call;
   const { target, confinement } = job;
   if (target.kind === 'function') throw new TypeError('a function does not run in a sandbox');
   const isModule = target.kind === 'module';
   refuseWritableCode(target.identity.path, confinement.filesystem.write);
-  const view = buildFilesystemView({
+  const recorded = call.views.view({
     entry: isModule ? target.module : target.program,
     kind: target.kind,
     ...(isModule || target.script === undefined ? {} : { scripts: [target.script] }),
@@ -191,7 +244,8 @@ function viewOf(call: LinuxCall, { profile }: SandboxChoice): FilesystemView {
   });
   // A tool of a root supervisor is nobody on this host.
   const isNobody = call.uid !== null && tier === 'isolated';
-  return isNobody ? { ...view, read: openedForOthers(view.read) } : view;
+  const { view, isCurrent } = withGranted(recorded, isNobody ? openedForOthers : (paths) => paths);
+  return { view: { ...view, masks: call.settleMasks(view.masks) }, isCurrent };
 }
 
 /** A tool that may rewrite its own code runs other code at its next call. */
@@ -213,19 +267,6 @@ function withBridge({ filesystem }: Confinement): FilesystemRules {
     read: [...read, runtime, nodePath()],
     execute: [...execute, nodePath()],
   };
-}
-
-/** Compiled once per call; again only where the pid of the tool is part of the filter. */
-function filterMaker(
-  call: LinuxCall,
-  choice: SandboxChoice,
-): { readonly filterFor: (selfPid: number | null) => Uint8Array; readonly digest: string } {
-  const rules = loadBuiltinProfile(choice.profile);
-  const situation = situationOf(call, choice);
-  const filterFor = (selfPid: number | null): Uint8Array =>
-    compileSeccomp(buildSeccompFilter(rules, { ...situation, selfPid }));
-  // The pid is the only thing that differs from call to call: the digest is of a filter for pid 1.
-  return { filterFor, digest: createHash('sha256').update(filterFor(1)).digest('hex') };
 }
 
 function situationOf(
@@ -263,6 +304,7 @@ function hardenedRows({ call, view, env, program, filterFor }: Parts, pid: numbe
     env,
     cwd: scratch,
     closeFrom: program.channel === 'frames' ? 4 : 3,
+    owners: call.owners.map(({ paths }) => paths),
   });
 }
 
@@ -306,6 +348,7 @@ function outerRows({ call }: Parts, { argv, binds, data }: BubblewrapLaunch): Ro
     cwd: '/',
     closeFrom: FIRST_TEXT_DESCRIPTOR + data.length,
     paths: binds.map(({ path }) => path),
+    owners: call.owners.map(({ paths }) => paths),
     keepCapabilities: uid !== null,
     tableFollows: true,
   });
@@ -329,10 +372,11 @@ function innerRows({ call, view, env, program, filterFor }: Parts): Rows {
 }
 
 function landlockRules(
-  { host, job, egress }: LinuxCall,
+  call: LinuxCall,
   { read, write, execute }: FilesystemView,
   { ownProc }: Pick<LandlockRules, 'ownProc'>,
 ): LandlockRules {
+  const { host, job, egress } = call;
   return {
     abi: host.landlockAbi,
     // Opened after the change of user, by the row for `ownProc`: the link would be the supervisor's.
@@ -341,27 +385,27 @@ function landlockRules(
     execute,
     unixSockets: egress === null ? [] : [EGRESS_SOCKET],
     ownProc,
-    denyTcpAndUdp: job.confinement.network === 'none',
+    denyTcpAndUdp: job.confinement.network === 'none' || brokersFetch(call),
   };
 }
 
 function resourceLimits({ job, host, uid, cgroup }: LinuxCall): LaunchResourceLimits {
   const { openFilesMax, fileSizeBytes, cpuMs, processesMax }: Limits = job.confinement.limits;
+  const { reuse } = job.confinement.isolation;
   const { ownLimits } = host;
   const countsUser = uid !== null && cgroup === null && Number.isFinite(processesMax);
   return {
     nofile: Math.min(openFilesMax, ownLimits.openFiles),
     fsizeBytes: Math.min(fileSizeBytes, ownLimits.fileSizeBytes),
-    cpuSeconds: Math.min(Math.ceil(cpuMs / 1000) + 1, ownLimits.cpuSeconds),
+    // The kernel counts over the life of a process, and a reused worker serves several calls.
+    cpuSeconds: Math.min(Math.ceil((cpuMs * reuse) / 1000) + 1, ownLimits.cpuSeconds),
     ...(countsUser ? { nproc: processesMax + OWN_THREADS } : {}),
     core: ownLimits.coreBytes === 0 ? 0 : 1,
   };
 }
 
-function layersOf(
-  { job, tier, host, uid, cgroup }: LinuxCall,
-  { profile, exec }: SandboxChoice,
-): readonly Layer[] {
+function layersOf(call: LinuxCall, { profile, exec }: SandboxChoice): readonly Layer[] {
+  const { job, tier, host, uid, cgroup, owners, disk, egress } = call;
   const { network } = job.confinement;
   return [
     ...['own-process', 'scrubbed-environment', 'wall-clock', 'output-cap'],
@@ -370,10 +414,13 @@ function layersOf(
     `seccomp-${profile}`,
     ...(exec === 'none' ? ['no-new-process'] : []),
     ...(uid === null ? [] : ['own-user']),
+    ...(owners.length === 0 ? [] : ['mapped-owners']),
+    ...(disk === null ? [] : ['disk-watched']),
     ...(cgroup?.layers ?? ['memory-sampled', 'cpu-sampled', 'processes-sampled']),
     ...(tier === 'isolated' ? ['pid-namespace', 'mount-namespace', 'ipc-namespace'] : []),
     ...(tier === 'isolated' && network !== 'unrestricted' ? ['network-namespace'] : []),
-    ...(typeof network === 'object' ? ['egress-proxy'] : []),
+    ...(egress === null ? [] : ['egress-proxy']),
+    ...(brokersFetch(call) ? ['brokered-fetch'] : []),
   ];
 }
 

@@ -1,12 +1,11 @@
 import { buildEnvironment } from './environment.ts';
-import { guardGroups } from './exit-guard.ts';
-import { signalGroup } from './kill-tree.ts';
 import type { LaunchPlan } from './launch-plan.ts';
-import { watchLimits } from './limit-watch.ts';
-import { runInScratch } from './run-in-scratch.ts';
-import type { Job, Runner, RunReport } from './runner.ts';
-import { superviseProcess } from './supervisor.ts';
+import { usageOf, watchLimits } from './limit-watch.ts';
+import type { Job, Runner, RunReport, WorkerSpec } from './runner.ts';
+import type { WorkerPool } from './worker-pool.ts';
 import { programOf } from './worker-program.ts';
+import type { Furnish, WorkerSeat } from './worker-seat.ts';
+import { WorkerSeats } from './worker-seats.ts';
 
 const LAYERS = [
   'own-process',
@@ -38,25 +37,28 @@ export class ProcessRunner implements Runner {
   readonly tier = 'process';
   readonly layers: readonly string[] = LAYERS;
   readonly enforces: ReadonlySet<string> = new Set(ENFORCES);
-  readonly #live = new Set<number>();
-  readonly #unguard: () => void = guardGroups(this.#live);
+  readonly #seats: WorkerSeats;
 
-  async run(job: Job): Promise<RunReport> {
-    return runInScratch(LAYERS, (scratch) =>
-      superviseProcess(planProcess(job, scratch, process.env), job, this.#live),
-    );
+  /** @param pool - where prepared workers lie ready; null: every call starts its own */
+  constructor(pool: WorkerPool<WorkerSeat> | null = null) {
+    const furnish: Furnish = async (spec, scratch) => ({
+      plan: planProcess(spec, scratch, process.env),
+    });
+    this.#seats = new WorkerSeats({ tier: this.tier, layers: LAYERS, furnish, pool });
   }
 
-  /** The enforcer has stopped its calls before; nothing is left to wait for. */
+  async run(job: Job): Promise<RunReport> {
+    return this.#seats.run(job);
+  }
+
   async close(): Promise<void> {
-    for (const pid of this.#live) signalGroup(pid);
-    this.#unguard();
+    return this.#seats.close();
   }
 }
 
 /** What to start for a job at this tier. */
 export function planProcess(
-  job: Job,
+  job: WorkerSpec,
   scratch: string,
   inherited: Readonly<Record<string, string | undefined>>,
 ): LaunchPlan {
@@ -67,6 +69,8 @@ export function planProcess(
     cwd: scratch,
     layers: LAYERS,
     profileDigest: null,
-    watch: (tree, onBreach, onBlind) => watchLimits(tree, limits, onBreach, onBlind),
+    watch: (tree, onBreach, onBlind, before) =>
+      watchLimits(tree, limits, onBreach, onBlind, before),
+    usage: usageOf,
   };
 }

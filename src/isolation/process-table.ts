@@ -49,6 +49,19 @@ function readProcEntry(pid: string): ProcessEntry | null {
   }
 }
 
+/** Whether a process runs. One that is dead and not yet waited for is seen as such on Linux only. */
+export function isProcessAlive(pid: number): boolean {
+  if (process.platform === 'linux') {
+    const entry = readProcEntry(`${pid}`);
+    return entry !== null && !entry.isZombie;
+  }
+  try {
+    return process.kill(pid, 0);
+  } catch (cause) {
+    return (cause as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
 /**
  * One line of `/proc/<pid>/stat`. The command name is chosen by the process and may hold spaces and
  * parentheses: the fields are counted from the last one.

@@ -14,19 +14,31 @@ export async function runInScratch(
   layers: readonly Layer[],
   run: (scratch: string) => Promise<RunReport>,
 ): Promise<RunReport> {
-  const made = await createScratch(tmpdir()).then(
-    (scratch) => ({ scratch }),
-    (cause: unknown) => ({ end: notMade(cause) }),
-  );
+  const made = await openScratch();
   if ('end' in made) return emptyReport(made.end, { layers });
   let left: RunEnd | null = null;
   let report: RunReport;
   try {
     report = await run(made.scratch);
   } finally {
-    left = await removeScratch(made.scratch).then(() => null, notRemoved);
+    left = await takeScratchAway(made.scratch);
   }
   return left === null ? report : { ...report, end: left };
+}
+
+/** A private folder for a worker, or how its call ends without one. */
+export async function openScratch(): Promise<
+  { readonly scratch: string } | { readonly end: RunEnd }
+> {
+  return createScratch(tmpdir()).then(
+    (scratch) => ({ scratch }),
+    (cause: unknown) => ({ end: notMade(cause) }),
+  );
+}
+
+/** Removes such a folder. Not null: how the call ends that left something in it for ever. */
+export async function takeScratchAway(scratch: string): Promise<RunEnd | null> {
+  return removeScratch(scratch).then(() => null, notRemoved);
 }
 
 function notMade(cause: unknown): RunEnd {

@@ -1,6 +1,6 @@
 import type { Confinement, Failure, Layer, LimitKind, Tier } from '../call.ts';
 import type { ErrorCode } from '../errors.ts';
-import type { EgressRecord } from './egress-proxy.ts';
+import type { EgressRecord } from './egress-gate.ts';
 import type { ExplanationSection } from './explanation.ts';
 import type { Shortfall } from './host-support-error.ts';
 import type { ResolvedTarget } from './tool-target.ts';
@@ -29,6 +29,9 @@ export interface Job {
   /** Every connection of the tool, at its end or when it is refused. Once it threw, all are refused. */
   readonly onEgress?: (record: EgressRecord) => void;
 }
+
+/** What a worker is started for: nothing of a single call, so that it can be started before one. */
+export type WorkerSpec = Pick<Job, 'target' | 'confinement'>;
 
 /** How the worker ended. */
 export type RunEnd =

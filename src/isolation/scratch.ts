@@ -1,3 +1,4 @@
+import { rmdirSync } from 'node:fs';
 import { chmod, lstat, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -20,6 +21,7 @@ export async function createScratch(root: string): Promise<string> {
  * @throws what `rm` throws when it cannot be removed even after modes were repaired
  */
 export async function removeScratch(path: string): Promise<void> {
+  if (removeEmpty(path)) return;
   const options = { recursive: true, force: true, maxRetries: 2, retryDelay: 10 };
   try {
     await rm(path, options);
@@ -27,6 +29,17 @@ export async function removeScratch(path: string): Promise<void> {
     // A tool may take the modes off its folders; they are ours, so they can be put back.
     await makeRemovable(path);
     await rm(path, options);
+  }
+}
+
+/** The rule: where the tool's scratch is a file system of its own, this folder only bears its name. */
+function removeEmpty(path: string): boolean {
+  try {
+    rmdirSync(path);
+    return true;
+  } catch {
+    // Whatever it was, the removal that follows meets it again, and says so.
+    return false;
   }
 }
 

@@ -1,45 +1,40 @@
 /**
- * Supervises one child process from its start to the moment nothing of it is left.
+ * Supervises one call on a started worker, to the end of the call.
  *
- *   this process                              the child (own process group)
- *   ────────────                              ─────────────────────────────
- *   descriptor 0  null, or JSON arguments ──▶ stdin            (commands)
- *   captured, capped ◀─────────────────────── stdout, stderr
- *   WorkerChannel ◀═══ frames, descriptor 3 ═▶ worker code, tool (modules)
- *   timers, watchLimits, stop signal ─ SIGKILL ▶ the whole tree
+ *   timers, limits, stop signal ─ kill ▶ worker ══ frames ══▶ result, log, progress
  *
- * The child is hostile. Exactly one thing ends the call: the first of a result, a breach seen from
- * here, a stop, or the child's exit. What ended it is written down before anything is killed, so
- * that our own SIGKILL is never mistaken for a crash. Then the tree is killed, the pipes are drained
- * for a bounded time (a daemon may hold them open for ever) and destroyed.
+ * The worker is hostile from the moment it loads the tool. Exactly one thing ends the call: the first
+ * of a result, a breach seen from here, a stop, or the worker's exit. What ended it is written down
+ * before anything is killed, so that our own SIGKILL is never mistaken for a crash.
  */
 
-import { setTimeout as delay } from 'node:timers/promises';
+import type { FetchReply } from '../../worker/fetch-protocol.ts';
+import type { StartMessage } from '../../worker/protocol.ts';
 import type { LimitKind } from '../call.ts';
 import { ABORT_GRACE_MS, CallTimers } from './call-timers.ts';
-import { type CapturedOutput, captureStream } from './captured-output.ts';
-import { type Child, type ChildExit, drainChild, startChild } from './child.ts';
-import { killTree, terminateGroup } from './kill-tree.ts';
+import type { ChildExit } from './child.ts';
+import type { EgressRecord } from './egress-gate.ts';
+import { FetchBroker } from './fetch-broker.ts';
+import { terminateGroup } from './kill-tree.ts';
 import type { LaunchPlan } from './launch-plan.ts';
-import { encodeLaunchTable, type LaunchRow } from './launch-table.ts';
-import { decodeLaunchReport } from './launcher-report.ts';
-import type { LimitWatch } from './limit-watch.ts';
-import { readProcessTable } from './process-table.ts';
-import { ProcessTree } from './process-tree.ts';
+import { type LimitWatch, NOTHING_USED, type UsageBefore } from './limit-watch.ts';
 import { classifyExit, commandEnd, limitEnd, stopEnd } from './run-end.ts';
 import { emptyReport, type Job, type RunEnd, type RunReport, type StopReason } from './runner.ts';
+import { StartedWorker, type WorkerAttendant } from './started-worker.ts';
 import { changedTarget } from './target-check.ts';
-import { type ChannelListener, WorkerChannel } from './worker-channel.ts';
+import type { CallListener } from './worker-channel.ts';
+import { WorkerMessageError } from './worker-message.ts';
 
-/** After the kill, this long for the exit code to arrive. */
-const EXIT_MS_MAX = 1000;
-/** One record of 24 bytes for each launcher, and one more for what refused. */
-const LAUNCH_REPORT_BYTES_MAX = 4096;
 /** What a worker may return or print even when the policy says `unlimited`. */
 const OUTPUT_BYTES_CEILING = 256 * 1024 * 1024;
 
+/** The bound that a worker for such calls is started with. */
+export function outputBytesMaxOf({ confinement }: Pick<Job, 'confinement'>): number {
+  return Math.min(confinement.limits.outputBytes, OUTPUT_BYTES_CEILING);
+}
+
 /**
- * Starts the plan and watches it to its end.
+ * Starts the plan, runs the job on it and ends it.
  *
  * @param live - process groups that must die with this process; the child is in it while it runs
  * @returns the report; never rejects for anything the child does, and a child that cannot be started
@@ -50,91 +45,134 @@ export async function superviseProcess(
   job: Job,
   live: Set<number>,
 ): Promise<RunReport> {
+  const worker = await startFor(job, plan, live);
+  if (!(worker instanceof StartedWorker)) return worker;
+  return (await performCall(worker, job)).report;
+}
+
+/** Starts a worker for a job that may begin: it was not stopped, and its tool is what was judged. */
+export async function startFor(
+  job: Job,
+  plan: LaunchPlan,
+  live: Set<number>,
+): Promise<StartedWorker | RunReport> {
   if (job.stop.aborted) return emptyReport(stopEnd(job.stop.reason as StopReason), plan);
   const changed = changedTarget(job.target);
   if (changed !== null) return emptyReport(changed, plan);
-  const child = await startChild(plan);
-  if ('cause' in child) return emptyReport(notStarted(child.cause), plan);
-  live.add(child.pid);
-  const supervision = new Supervision(plan, job, child);
-  await supervision.ended;
-  const survivors = await supervision.contain();
-  if (survivors.length === 0) live.delete(child.pid);
-  return supervision.report();
+  const worker = await StartedWorker.start(plan, outputBytesMaxOf(job), live);
+  return 'cause' in worker ? emptyReport(notStarted(worker.cause), plan) : worker;
+}
+
+/** A call on a worker, and what is known of that worker. */
+export interface CallOptions {
+  /** What the worker had used before: not the call's. */
+  readonly before?: UsageBefore;
+  /** It is to serve more calls, if this one ends well. */
+  readonly isKept?: boolean;
+}
+
+/** What became of a call and of its worker. */
+export interface Performed {
+  readonly report: RunReport;
+  /** False: nothing of the worker is left alive. True: it waits for another call. */
+  readonly isKept: boolean;
+}
+
+/**
+ * Runs a job on a worker that was started for such jobs, or that waits for one.
+ *
+ * @returns after the worker was ended, unless it is to be kept and the call ended with a result or
+ *   an error of the tool. Never rejects for anything the worker does
+ */
+export async function performCall(
+  worker: StartedWorker,
+  job: Job,
+  options: CallOptions = {},
+): Promise<Performed> {
+  const call = new Supervision(worker, job, options);
+  await call.ended;
+  return call.conclude();
 }
 
 class Supervision {
   /** Settles with whatever ends the call; what that was is in `#end`, or follows from the exit. */
   readonly ended: Promise<void>;
-  readonly #plan: LaunchPlan;
+  readonly #worker: StartedWorker;
   readonly #job: Job;
-  readonly #child: Child;
-  readonly #tree: ProcessTree;
+  readonly #isKept: boolean;
   readonly #outputBytesMax: number;
-  readonly #stdout: CapturedOutput;
-  readonly #stderr: CapturedOutput;
-  readonly #channel: WorkerChannel | null;
+  readonly #broker: FetchBroker | null;
   readonly #watch: LimitWatch;
   readonly #timers: CallTimers = new CallTimers();
   #announceEnd: () => void = () => {};
   #end: RunEnd | null = null;
   #exit: ChildExit | null = null;
   #resultBytes = 0;
-  #stages: readonly (readonly LaunchRow[])[] = [];
-  readonly #launchReport: Buffer[] = [];
   #breachAtEnd: LimitKind | null = null;
 
-  constructor(plan: LaunchPlan, job: Job, child: Child) {
-    this.#plan = plan;
+  constructor(
+    worker: StartedWorker,
+    job: Job,
+    { before = NOTHING_USED, isKept = false }: CallOptions,
+  ) {
+    this.#worker = worker;
     this.#job = job;
-    this.#child = child;
-    this.#outputBytesMax = Math.min(job.confinement.limits.outputBytes, OUTPUT_BYTES_CEILING);
+    this.#isKept = isKept;
+    this.#outputBytesMax = outputBytesMaxOf(job);
     this.ended = new Promise((resolve) => {
       this.#announceEnd = resolve;
     });
-    const onOverflow = (): void => this.#breach('output');
-    this.#stdout = captureStream(child.stdout, this.#outputBytesMax, onOverflow);
-    this.#stderr = captureStream(child.stderr, this.#outputBytesMax, onOverflow);
-    this.#channel = this.#connect();
-    this.#tree = new ProcessTree(child.pid, readProcessTable);
-    this.#watch = plan.watch(
-      this.#tree,
+    this.#broker = openBroker(worker, job);
+    this.#watch = worker.plan.watch(
+      worker.tree,
       (limit) => this.#breach(limit),
       (cause) => this.#settle(notWatched(cause)),
+      before,
     );
-    this.#launch();
     this.#watchTime();
-    void child.exited.then((exit) => {
-      this.#exit = exit;
-      this.#announceEnd();
-    });
+    worker.attend(this.#attendant);
+    if (worker.channel === null) worker.writeInput(job.argsJson);
   }
 
-  /** Kills the tree, reads the rest of the pipes, closes them. Pids that still live. */
-  async contain(): Promise<readonly number[]> {
+  /** Keeps the worker for another call where that was asked and it deserves it, or ends it. */
+  async conclude(): Promise<Performed> {
     this.#timers.clear();
     this.#job.stop.removeEventListener('abort', this.#onStop);
-    const survivors = await killTree(this.#tree);
-    await this.#plan.contain?.();
-    await drainChild(this.#child);
-    // The pipes end before the exit is told. Bounded: the kernel may keep a process from dying.
-    await Promise.race([this.#child.exited, delay(EXIT_MS_MAX, undefined, { ref: false })]);
-    this.#breachAtEnd = this.#watch.stop();
-    return survivors;
+    this.#broker?.destroy();
+    if (this.#broker?.isRecorded === false) this.#end = notRecorded();
+    const isKept = this.#isKept && this.#isWell && (await this.#mayServeAgain());
+    if (!isKept) await this.#worker.end();
+    this.#breachAtEnd ??= this.#watch.stop();
+    // What was written stays: a result does not excuse it.
+    if (this.#breachAtEnd === 'disk' && this.#end?.status === 'ok') this.#end = null;
+    this.#worker.dismiss();
+    return { report: this.#report(), isKept };
   }
 
-  report(): RunReport {
+  get #isWell(): boolean {
+    return this.#end?.status === 'ok' || this.#end?.status === 'tool-error';
+  }
+
+  /** What it printed has arrived, it said nothing more, and no limit was met meanwhile. */
+  async #mayServeAgain(): Promise<boolean> {
+    await this.#worker.quiet();
+    this.#breachAtEnd = this.#watch.stop();
+    return this.#isWell && this.#breachAtEnd === null && this.#worker.isWaiting;
+  }
+
+  #report(): RunReport {
+    const { stdout, stderr, channel, plan } = this.#worker;
     const end = this.#end ?? this.#endFromExit();
-    const isCommandResult = this.#channel === null && end.status === 'ok';
+    const isCommandResult = channel === null && end.status === 'ok';
     // A worker that gave its result is ended by us: how it exits says nothing.
-    const isWorkerResult = this.#channel !== null && end.status === 'ok';
+    const isWorkerResult = channel !== null && end.status === 'ok';
     return {
-      ...emptyReport(end, this.#plan),
+      ...emptyReport(end, plan),
       ...this.#watch.peaks,
       limitsHit: this.#watch.limitsHit,
-      stdout: isCommandResult ? '' : this.#stdout.text(),
-      stderr: this.#stderr.text(),
-      outputBytes: this.#stdout.bytes + this.#stderr.bytes + this.#resultBytes,
+      stdout: isCommandResult ? '' : stdout.text(),
+      stderr: stderr.text(),
+      outputBytes: stdout.bytes + stderr.bytes + this.#resultBytes,
       exit: isWorkerResult ? null : this.#exit,
     };
   }
@@ -149,24 +187,47 @@ class Supervision {
     this.#settle(limitEnd(limit, this.#job.confinement.limits));
   }
 
-  #connect(): WorkerChannel | null {
-    const { stdin, channel: stream } = this.#child;
-    if (stream === null) {
-      stdin?.end(this.#job.argsJson);
-      return null;
-    }
-    const { callId, onLog, onProgress } = this.#job;
-    const listener: ChannelListener = {
-      ready: () => {
-        // A call that was stopped while its worker started never begins.
-        if (this.#end !== null) return;
-        const changed = changedTarget(this.#job.target);
-        if (changed !== null) this.#settle(changed);
-        else channel.sendText(startMessage(this.#job, this.#outputBytesMax));
-      },
-      refused: (message) => this.#settle(notConfined(message)),
+  readonly #attendant: WorkerAttendant = {
+    ready: () => this.#begin(),
+    refused: (message) => this.#settle(notConfined(message)),
+    violation: (what) => this.#onViolation(what),
+    overflow: () => this.#breach('output'),
+    exited: (exit) => {
+      this.#exit = exit;
+      this.#announceEnd();
+    },
+  };
+
+  /** The last look before the tool is loaded. */
+  #begin(): void {
+    // A call that was stopped while its worker started never begins.
+    if (this.#end !== null) return;
+    const { channel } = this.#worker;
+    const changed = changedTarget(this.#job.target);
+    if (changed !== null) this.#settle(changed);
+    else if (channel?.serve(this.#job.callId, this.#listener) === true)
+      channel.sendText(this.#startMessage());
+    else this.#onViolation('the worker does not wait for a call');
+  }
+
+  #startMessage(): string {
+    return startMessage(this.#job, {
+      resultBytesMax: this.#outputBytesMax,
+      ...(this.#isKept ? { more: true } : {}),
+      ...(this.#broker === null ? {} : { brokersFetch: true }),
+    });
+  }
+
+  get #listener(): CallListener {
+    const { onLog, onProgress } = this.#job;
+    return {
       log: (message) => onLog?.(message),
       progress: (done, total) => onProgress?.(done, total),
+      fetch: (message) => {
+        if (this.#broker === null)
+          throw new WorkerMessageError('a request without being offered any');
+        this.#broker.receive(message);
+      },
       overflow: () => this.#breach('output'),
       result: (value, bytes) => {
         this.#resultBytes = bytes;
@@ -176,14 +237,7 @@ class Supervision {
         if (code === 'ENF_LIMIT_OUTPUT') this.#breach('output');
         else this.#settle({ status: 'tool-error', code, message });
       },
-      violation: (what) => this.#onViolation(what),
     };
-    const channel = new WorkerChannel(
-      stream,
-      { callId, outputBytesMax: this.#outputBytesMax },
-      listener,
-    );
-    return channel;
   }
 
   /** Also after a result: whoever sends two has no right to either. */
@@ -194,7 +248,7 @@ class Supervision {
 
   #watchTime(): void {
     this.#timers.armDeadline(this.#job, {
-      warn: (reason) => this.#channel?.send({ type: 'abort', reason }),
+      warn: (reason) => this.#worker.channel?.send({ type: 'abort', reason }),
       expire: () => this.#breach('wall'),
     });
     const { stop } = this.#job;
@@ -208,54 +262,51 @@ class Supervision {
     // Set now: whatever the tool still says in its grace, the call was stopped.
     this.#end ??= stopEnd(reason);
     if (reason.status === 'killed') return this.#announceEnd();
-    if (this.#channel === null) terminateGroup(this.#child.pid);
-    else this.#channel.send({ type: 'abort', reason: reason.message });
+    const { channel, pid } = this.#worker;
+    if (channel === null) terminateGroup(pid);
+    else channel.send({ type: 'abort', reason: reason.message });
     this.#timers.after(ABORT_GRACE_MS, () => this.#announceEnd());
   };
 
-  /** Sends the launcher its tables: only now is the pid known that some rows depend on. */
-  #launch(): void {
-    const { table, launchReport, pid } = this.#child;
-    const { launch } = this.#plan;
-    if (launch === undefined || table === null || launchReport === null) return;
-    let bytes = 0;
-    launchReport.on('data', (chunk: Buffer) => {
-      // Whoever inherits the descriptor could write to it without end.
-      bytes += chunk.length;
-      if (bytes <= LAUNCH_REPORT_BYTES_MAX) this.#launchReport.push(chunk);
-    });
-    this.#stages = launch.stages(pid);
-    for (const [stage, rows] of this.#stages.entries()) {
-      table.write(encodeLaunchTable(rows, launch.architecture, stage));
-    }
-    table.end();
-  }
-
   #endFromExit(): RunEnd {
-    if (this.#plan.launch !== undefined) {
-      const launched = decodeLaunchReport(Buffer.concat(this.#launchReport), this.#stages);
-      // Whatever the exit code says: the tool never ran.
-      if (launched.state !== 'executed') return notConfined(launched.cause);
-    }
+    const refused = this.#worker.launchFailure();
+    // Whatever the exit code says: the tool never ran.
+    if (refused !== null) return notConfined(refused);
     if (this.#breachAtEnd !== null) {
       return limitEnd(this.#breachAtEnd, this.#job.confinement.limits);
     }
+    const { stdout, stderr, channel } = this.#worker;
     const { code, signal } = this.#exit ?? { code: null, signal: null };
-    if (this.#channel === null && code !== null) {
-      return commandEnd(code, this.#stdout.text(), this.#outputBytesMax);
+    if (channel === null && code !== null) {
+      return commandEnd(code, stdout.text(), this.#outputBytesMax);
     }
-    const isTruncated = this.#channel?.isTruncated ?? false;
-    return classifyExit({ code, signal, stderr: this.#stderr.text(), isTruncated });
+    const isTruncated = channel?.isTruncated ?? false;
+    return classifyExit({ code, signal, stderr: stderr.text(), isTruncated });
   }
 }
 
+/** What makes the requests of a call that has no network but may reach some domains. */
+function openBroker(
+  { plan, channel }: StartedWorker,
+  { confinement, onEgress }: Job,
+): FetchBroker | null {
+  const { fetchResolution } = plan;
+  if (fetchResolution === undefined || channel === null) return null;
+  const onRecord = (record: EgressRecord): void => onEgress?.(record);
+  const reply = (message: FetchReply): void => channel.send(message);
+  return new FetchBroker({ ...fetchResolution, rules: confinement.network, onRecord, reply });
+}
+
 /** The arguments are text already; they are spliced in so that they are not serialised twice. */
-function startMessage({ callId, tool, target, argsJson }: Job, resultBytesMax: number): string {
+function startMessage(
+  { callId, tool, target, argsJson }: Job,
+  more: Pick<StartMessage, 'resultBytesMax' | 'more' | 'brokersFetch'>,
+): string {
   if (target.kind !== 'module') throw new TypeError('only modules are started by message');
   const { module } = target;
   const name = target.export === undefined ? {} : { export: target.export };
-  const head = JSON.stringify({ type: 'start', callId, tool, module, ...name, resultBytesMax });
-  return `${head.slice(0, -1)},"args":${argsJson}}`;
+  const start = { type: 'start', callId, tool, module, ...name, ...more };
+  return `${JSON.stringify(start).slice(0, -1)},"args":${argsJson}}`;
 }
 
 function notStarted(cause: string): RunEnd {
@@ -271,6 +322,14 @@ function notConfined(message: string): RunEnd {
     status: 'isolation-unavailable',
     code: 'ENF_ISOLATION_UNAVAILABLE',
     message: `the worker is not confined as asked: ${message}`,
+  };
+}
+
+function notRecorded(): RunEnd {
+  return {
+    status: 'crashed',
+    code: 'ENF_INTERNAL',
+    message: 'a request of the tool could not be recorded, so the call counts for nothing',
   };
 }
 

@@ -26,9 +26,18 @@ export type ResolvedTarget =
     }
   | {
       readonly kind: 'function';
-      readonly invoke: (args: Json, signal: AbortSignal) => unknown;
+      readonly invoke: (args: Json, call: FunctionCall) => unknown;
       readonly identity: TargetIdentity;
     };
+
+/** What a function of this process may know of the call that runs it. */
+export interface FunctionCall {
+  readonly callId: string;
+  /** The tool's name for the policy. */
+  readonly tool: string;
+  /** Fires when the call is about to be ended; made when it is first asked for. */
+  readonly signal: AbortSignal;
+}
 
 /** Programs whose first plain argument is the file they run. */
 const INTERPRETER =

@@ -1,7 +1,7 @@
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { WorkerSetup } from '../../worker/protocol.ts';
-import type { Job } from './runner.ts';
+import type { WorkerSpec } from './runner.ts';
 
 /** What a job's process executes, whatever is put around it. */
 export interface WorkerProgram {
@@ -27,7 +27,7 @@ const HEAP_SHARE = 0.9;
  * has a way out of its sandbox is started by a small program of ours that opens it.
  */
 export function programOf(
-  { target, confinement }: Job,
+  { target, confinement }: WorkerSpec,
   { setup, holdsMemory = false }: ProgramOptions = {},
 ): WorkerProgram {
   if (target.kind === 'function') throw new TypeError('a function does not run in a process');

@@ -9,6 +9,7 @@ export { durationMs } from './duration.ts';
 export { compileGlob } from './glob.ts';
 export { compileInputSchema } from './input-schema.ts';
 export { compileLinearPattern } from './linear-pattern.ts';
+export { lintPolicy, type PolicyWarning } from './lint-policy.ts';
 export {
   type LoadPolicyOptions,
   loadPolicy,
@@ -26,5 +27,6 @@ export {
 export type * from './policy-document.ts';
 export { policyJsonSchema } from './policy-json-schema.ts';
 export { policySchema } from './policy-schema.ts';
-export type { Problem, ProblemCode } from './problem.ts';
+export { formatProblem, type Problem, type ProblemCode } from './problem.ts';
+export { readPolicyFile } from './read-policy-file.ts';
 export { isWithin } from './widenings.ts';

@@ -150,7 +150,7 @@ function widens(link: Link, path: readonly string[], message: string): Problem {
 }
 
 /** Points at the last file of the chain that states the path. */
-function locate(
+export function locate(
   links: readonly Link[],
   conflict: { path: readonly PropertyKey[]; code: Problem['code']; message: string },
 ): Problem {

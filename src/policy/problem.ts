@@ -53,7 +53,7 @@ export function formatPath(path: readonly PropertyKey[]): string {
 }
 
 /** One line for people: `file:line:column: message`, with the suggestion when there is one. */
-export function formatProblem(problem: Problem): string {
+export function formatProblem(problem: Omit<Problem, 'code'>): string {
   const place = problem.line === 0 ? '' : `:${problem.line}:${problem.column}`;
   const hint = problem.suggestion === undefined ? '' : `; did you mean \`${problem.suggestion}\`?`;
   // A key may hold anything that YAML can: terminals obey control characters.

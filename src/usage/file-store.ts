@@ -1,15 +1,16 @@
-import { open, readFile, rename } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { EnforceError } from '../errors.ts';
 import { makeFolder } from '../make-folder.ts';
 import { admit, dropExpired, release, settle } from './accounts.ts';
 import { withFileLock } from './file-lock.ts';
+import { fileSessions } from './file-sessions.ts';
 import { isAlive, processName } from './process-name.ts';
+import { replaceFile, storeError } from './replace-file.ts';
 import { emptyState, formatState, parseState, type State } from './state-file.ts';
 import type { StateStore } from './state-store.ts';
 
 /**
- * A store in a folder, so that separate command lines share rates, budgets and slots. Each step
+ * A store in a folder, so that separate command lines share rates, budgets, slots and sessions. Each step
  * holds a lock, reads the books, changes them, and replaces the file whole: a crash leaves the
  * books of before or after. Grants of a process that died are settled, not given back: the tool
  * may have run. Steps of one store run one after the other.
@@ -35,6 +36,7 @@ export function fileStore(folder: string): StateStore {
   };
 
   return {
+    ...fileSessions(join(folder, 'sessions')),
     reserve: ({ grantId, reservations }) =>
       inTurn((state) => {
         const result = admit(state.accounts, grantId, reservations, state.now);
@@ -67,7 +69,7 @@ async function change<T>(
   settleDead(current);
   dropExpired(accounts.windows, current.now);
   const { state, result } = step(current);
-  await replace(file, formatState(state));
+  await replaceFile(file, formatState(state));
   return result;
 }
 
@@ -88,24 +90,4 @@ function settleDead({ accounts, owners }: State): void {
     owners.delete(grantId);
     settle(accounts, grantId);
   }
-}
-
-async function replace(file: string, text: string): Promise<void> {
-  const next = `${file}.next`;
-  const handle = await open(next, 'w', 0o600);
-  try {
-    await handle.writeFile(text);
-    await handle.datasync();
-  } finally {
-    await handle.close();
-  }
-  await rename(next, file);
-}
-
-function storeError(file: string, error: unknown): EnforceError {
-  if (error instanceof EnforceError) return error;
-  const reason = error instanceof Error ? error.name : typeof error;
-  const code = (error as NodeJS.ErrnoException).code ?? reason;
-  const message = `the state file \`${file}\` cannot be used (${code})`;
-  return new EnforceError('ENF_STATE_STORE', message, { cause: error });
 }

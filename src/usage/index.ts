@@ -30,5 +30,6 @@ export type {
   SessionHistory,
   ToolHistory,
 } from './session-history.ts';
-export { createSessionHistories, EMPTY_HISTORY } from './session-history.ts';
+export { createSessionHistories, EMPTY_HISTORY, INCOMPLETE_HISTORY } from './session-history.ts';
+export type { SessionEnd, SessionEntry, SessionJudge, SessionStore } from './session-store.ts';
 export type { BudgetAccount, ReserveRequest, StateStore } from './state-store.ts';

@@ -1,4 +1,5 @@
 import { admit, emptyAccounts, release, settle } from './accounts.ts';
+import { memorySessions } from './memory-sessions.ts';
 import type { StateStore } from './state-store.ts';
 
 /**
@@ -8,6 +9,7 @@ import type { StateStore } from './state-store.ts';
 export function memoryStore(): StateStore {
   const accounts = emptyAccounts();
   return {
+    ...memorySessions(),
     reserve: async ({ grantId, reservations, now }) => admit(accounts, grantId, reservations, now),
     settle: async (grantId, actualMicroUsd) => settle(accounts, grantId, actualMicroUsd),
     release: async (grantId) => release(accounts, grantId),

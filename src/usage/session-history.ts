@@ -21,6 +21,9 @@ export interface ToolHistory {
 /** A session in which nothing happened. */
 export const EMPTY_HISTORY: SessionHistory = { complete: true, tools: new Map() };
 
+/** A session of which nothing is known. */
+export const INCOMPLETE_HISTORY: SessionHistory = { complete: false, tools: new Map() };
+
 /** An allowed call on its way. Exactly one of the two takes effect, once. */
 export interface SessionCall {
   /** The call was refused after all, or never ran: as if it had not been asked for. */
@@ -82,7 +85,6 @@ export function createSessionHistories(fold: (tool: string) => string): SessionH
   };
 }
 
-const INCOMPLETE_HISTORY: SessionHistory = { complete: false, tools: new Map() };
 const UNTRACKED_CALL: SessionCall = { refused: () => {}, ended: () => {} };
 
 function beginCall(session: Session, tool: string, now: number): SessionCall {

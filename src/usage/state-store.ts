@@ -1,4 +1,5 @@
 import type { Admission, Reservation } from './reservation.ts';
+import type { SessionStore } from './session-store.ts';
 
 /** A request for everything one call needs. */
 export interface ReserveRequest {
@@ -10,11 +11,11 @@ export interface ReserveRequest {
 }
 
 /**
- * Where slots, windows and budgets are kept. Each method is one atomic step: no other process sees
+ * Where slots, windows, budgets and sessions are kept. Each method is one atomic step: no other process sees
  * half of it. Three small operations on keyed counters, so that one script of a key-value server
  * can implement each.
  */
-export interface StateStore {
+export interface StateStore extends SessionStore {
   /** Grants every reservation or none. A refusal changes nothing. */
   reserve(request: ReserveRequest): Promise<Admission>;
 

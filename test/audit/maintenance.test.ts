@@ -303,6 +303,18 @@ test('starts behind a segment that was closed and has no successor', async () =>
   expect(await verifyTrail(path)).toMatchObject({ ok: true, entries: 10 });
 });
 
+test('leaves alone what was written behind the end of a closed segment, and says so', async () => {
+  const path = scratchPath();
+  await writeTrail({ path }, 2);
+  const before = readFileSync(firstSegment(path), 'utf8');
+  writeFileSync(firstSegment(path), `${before}{"half":`);
+  nodeFileLayer.chmodSync(firstSegment(path), 0o400);
+  await writeTrail({ path, compress: false }, 2);
+  expect(readFileSync(firstSegment(path), 'utf8')).toBe(`${before}{"half":`);
+  expect(readLinesOf(segment(path, 2))[0]).toContain('"torn":{"bytes":8');
+  expect(await verifyTrail(path)).toMatchObject({ ok: true });
+});
+
 test('drops the draft of a segment whose header never became whole', async () => {
   const path = scratchPath();
   await writeTrail({ path }, 2);

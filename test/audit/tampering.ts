@@ -1,4 +1,12 @@
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { canonicalJson } from '../../src/audit/canonical-json.ts';
 import { checkpointText } from '../../src/audit/checkpoint.ts';
@@ -154,5 +162,6 @@ export function copyTrail(path: string): string {
   const copy = scratchPath();
   mkdirSync(copy);
   cpSync(path, copy, { recursive: true });
+  for (const name of readdirSync(copy)) chmodSync(join(copy, name), 0o600);
   return copy;
 }

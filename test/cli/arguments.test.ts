@@ -19,6 +19,7 @@ test('come from the option, a file or standard input', async () => {
   expect(await read({ args: '[1,null]' })).toEqual([1, null]);
   expect(await read({ argsFile: 'in.json' }, { cwd })).toEqual({ a: 1 });
   expect(await read({ args: '-' }, { stdin: '{"b":"é"}' })).toEqual({ b: 'é' });
+  expect(await read({ argsFile: '-' }, { stdin: '[2]' })).toEqual([2]);
 });
 
 test.skipIf(process.platform === 'win32')('come from a pipe that has a name', async () => {
@@ -49,13 +50,50 @@ describe('--set', () => {
     expect(value.admin).toBeUndefined();
   });
 
+  test('steps into objects at dots, and not at those behind a backslash', async () => {
+    const set = ['a.b=1', 'a.c.d="x"', 'v1\\.2=3', 'p\\\\.q=4', 'o.z=5', 'tail\\=6'];
+    expect(await read({ args: '{"a":{"k":0,"b":9},"o":{"y":1}}', set })).toEqual({
+      a: { k: 0, b: 1, c: { d: 'x' } },
+      'v1.2': 3,
+      'p\\': { q: 4 },
+      o: { y: 1, z: 5 },
+      'tail\\': 6,
+    });
+  });
+
+  test('steps into no prototype', async () => {
+    const set = ['__proto__.polluted=1', 'constructor.prototype.polluted=1', 'toString.x=1'];
+    const value = (await read({ set })) as Record<string, unknown>;
+    expect(Object.keys(value)).toEqual(['__proto__', 'constructor', 'toString']);
+    expect(JSON.stringify(value)).toBe(
+      '{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}},"toString":{"x":1}}',
+    );
+    expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
+  });
+
+  test.each(['a.=1', '.a=1', 'a..b=1', '.=1', `${'a.'.repeat(100)}a=1`])(
+    'refuses the key of %j',
+    async (setting) => {
+      await expect(read({ set: [setting] })).rejects.toMatchObject({ code: 'ENF_CLI_USAGE' });
+    },
+  );
+
+  test('steps into no text and no list', async () => {
+    await expect(read({ args: '{"a":"x"}', set: ['a.b=1'] })).rejects.toThrow('at each step');
+    await expect(read({ args: '{"a":[]}', set: ['a.0=1'] })).rejects.toThrow('at each step');
+  });
+
   test.each(['a', '=1', ''])('refuses %j', async (setting) => {
     await expect(read({ set: [setting] })).rejects.toThrow('takes key=value');
   });
 
   test('needs an object to lie over', async () => {
-    await expect(read({ args: '[1]', set: ['a=1'] })).rejects.toThrow('are an object');
-    await expect(read({ args: 'null', set: ['a=1'] })).rejects.toThrow('are an object');
+    await expect(read({ args: '[1]', set: ['a=1'] })).rejects.toThrow(
+      'are an object, at each step',
+    );
+    await expect(read({ args: 'null', set: ['a=1'] })).rejects.toThrow(
+      'are an object, at each step',
+    );
   });
 });
 

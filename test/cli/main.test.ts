@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { main } from '../../src/cli/main.ts';
@@ -133,6 +133,56 @@ describe('run', () => {
     expect(err).toContain('the kill switch is tripped: maintenance');
   });
 
+  describe('with sequence rules', () => {
+    const rules = `${POLICY}sequence_rules:
+  - { tool: pay, requires_prior: { tool: approve, within: 10m } }
+  - { tool: post, forbid_after: { tool: read_secret } }
+  - { tool: spend, sum: args.a, max: 10, within: 1h }
+`;
+    const call = async (at: ReturnType<typeof place>, name: string, ...words: string[]) => {
+      const { terminal } = at;
+      const run = ['run', tool('add.mjs'), '--name', name, '--policy', 'policy.yaml'];
+      const args = ['--state', 'state', '--set', 'a=6', '--set', 'b=1'];
+      return main([...run, ...args, ...words], terminal);
+    };
+
+    test('separate command lines share the session of a state folder', async () => {
+      const at = place({}, rules);
+      const session = ['--session', 's1'];
+      expect(await call(at, 'pay', ...session)).toBe(3);
+      expect(await call(at, 'approve', ...session)).toBe(0);
+      expect(await call(at, 'pay', ...session)).toBe(0);
+      expect(await call(at, 'pay', '--session', 's2')).toBe(3);
+      expect(await call(at, 'pay', ...session, '--agent', 'a2')).toBe(3);
+      expect(await call(at, 'pay', ...session, '--tenant', 't2')).toBe(3);
+      expect(await call(at, 'post', ...session)).toBe(0);
+      expect(await call(at, 'read_secret', ...session)).toBe(0);
+      expect(await call(at, 'post', ...session)).toBe(3);
+      expect(await call(at, 'spend', ...session)).toBe(0);
+      expect(await call(at, 'spend', ...session)).toBe(3);
+      expect(at.terminal.written.err).not.toContain('no --session');
+    });
+
+    test('says what is shared where no session is given', async () => {
+      const at = place({}, rules);
+      expect(await call(at, 'approve')).toBe(0);
+      expect(at.terminal.written.err).toContain(
+        'the policy has `sequence_rules` and no --session is given: such calls share one session',
+      );
+      expect(await call(at, 'pay')).toBe(0);
+      expect(await call(at, 'pay', '--session', 's1')).toBe(3);
+    });
+
+    test('denies what asks for a history that cannot be read, with an entry', async () => {
+      const at = place({}, rules);
+      mkdirSync(join(at.cwd, 'state/counters'), { recursive: true });
+      writeFileSync(join(at.cwd, 'state/counters/sessions'), 'no folder');
+      expect(await call(at, 'add', '--session', 's1')).toBe(3);
+      expect(at.terminal.written.err).toContain('what the session did before cannot be known');
+      expect(entriesOf(at.trail)[0]).toMatchObject({ type: 'decision', effect: 'deny' });
+    });
+  });
+
   test.each(['SIGINT', 'SIGTERM'] as const)(
     'ends the tool on %s and records it',
     async (signal) => {
@@ -179,7 +229,7 @@ describe('what goes wrong is one clear line and the right exit code', () => {
       'a tier that is not there',
       [add, '--isolation', 'bogus'],
       2,
-      'call option `isolation` is not valid',
+      'option `--isolation <tier>` argument `bogus` is invalid; it takes thread, process,',
     ],
     ['a weaker tier', [add, '--isolation', 'thread'], 2, 'options may only tighten'],
     ['a looser limit', [add, '--timeout', '10h'], 2, 'option `timeoutMs` is 36000000'],
@@ -274,7 +324,7 @@ describe('the command line itself', () => {
     [['run', '--frobnicate'], 2, 'err'],
     [['run', '--policy'], 2, 'err'],
     [['verify'], 2, 'err'],
-    [['validate', 'a', 'b'], 2, 'err'],
+    [['verify', 'a', 'b'], 2, 'err'],
   ])('%j exits with %i and speaks on %s', async (words, code, stream) => {
     const { terminal } = place();
     expect(await main(words, terminal)).toBe(code);
@@ -354,7 +404,7 @@ describe('validate', () => {
   test('lists every problem with its place', async () => {
     const { terminal } = place({}, 'name: x\nalowed_tools: []\nversion: [1]\n');
     expect(await main(['validate', 'policy.yaml'], terminal)).toBe(1);
-    expect(terminal.written.err).toMatch(/policy.yaml:2:1.*\n.*policy.yaml:3:/);
+    expect(terminal.written.err).toMatch(/policy.yaml:2:1.*\n(?: .*\n)+.*policy.yaml:3:/);
   });
 
   test('prints problems as JSON, and a valid policy too', async () => {

@@ -34,7 +34,7 @@ test('a fault of ours ends the call as crashed, with its outcome entry, and free
     store: memoryStore(),
     logger: pino({ level: 'silent' }),
     killSwitch: createKillSwitch(),
-    tiers: { runners: [brokenRunner], shortfalls: [] },
+    tiers: { runners: [brokenRunner], shortfalls: [], pool: null },
   });
   for (let call = 0; call < 2; call += 1) {
     const outcome = await enforcer.run(tool('add.mjs'));

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { enforce } from '../../src/enforce/index.ts';
+import { currentCall, enforce } from '../../src/enforce/index.ts';
 import { testFolder } from '../fixtures/open-enforcer.ts';
 
 const POLICY = { name: 'functions', denied_tools: ['forbidden'] };
@@ -191,5 +191,25 @@ describe('misuse is thrown at once, not at the first call', () => {
     expect(() => enforce(() => 1, options as never)).toThrow(
       expect.objectContaining({ code: 'ENF_CALL_ARGUMENT' }),
     );
+  });
+});
+
+describe('a function that wants to know when to stop', () => {
+  /** Resolves with what its signal says when it fires. */
+  const untilStopped = (): Promise<string> =>
+    new Promise((_resolve, reject) => {
+      const signal = currentCall()?.signal;
+      signal?.addEventListener('abort', () => {
+        stopped.push(String((signal.reason as Error).message));
+        reject(signal.reason);
+      });
+    });
+  const stopped: string[] = [];
+
+  test('is told by the signal of its call before the deadline', async () => {
+    const policy = { ...POLICY, resource_limits: { max_call_duration_seconds: 0.2 } };
+    const run = enforce(untilStopped, { ...OPTIONS, policy, tool: 'wait' });
+    await expect(run()).rejects.toMatchObject({ name: 'ToolError' });
+    expect(stopped).toEqual(['the deadline is near']);
   });
 });

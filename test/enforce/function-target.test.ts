@@ -1,15 +1,16 @@
 import { expect, test } from 'vitest';
+import { currentCall } from '../../src/enforce/current-call.ts';
 import { type AnyFunction, bindArguments } from '../../src/enforce/function-target.ts';
 import { encodeIJson } from '../../worker/i-json.ts';
 
 const BOUNDS = { depthMax: 10, bytesMax: 10_000 };
-const { signal } = new AbortController();
+const CALL = { callId: 'call-1', tool: 'tool', signal: new AbortController().signal };
 
 /** Binds values, sends them as JSON, and calls the function with what arrived. */
 function callThrough(fn: AnyFunction, values: readonly unknown[], params?: readonly string[]) {
   const { args, target } = bindArguments(fn, undefined, values, { tool: 'tool', params });
   const sent = JSON.parse(encodeIJson(args, 'args', BOUNDS));
-  return { args, result: target.invoke(sent, signal) };
+  return { args, result: target.invoke(sent, CALL) };
 }
 
 const list = (...values: unknown[]) => values;
@@ -44,7 +45,7 @@ test('names arguments beyond the named ones by their place', () => {
 
 test('gives the function what was sent, not what was passed', () => {
   const { target } = bindArguments(list, undefined, ['secret'], { tool: 'tool' });
-  expect(target.invoke(['<EMAIL>'], signal)).toEqual(['<EMAIL>']);
+  expect(target.invoke(['<EMAIL>'], CALL)).toEqual(['<EMAIL>']);
 });
 
 test('keeps `this`', () => {
@@ -52,7 +53,7 @@ test('keeps `this`', () => {
     return (this as { factor: number }).factor * n;
   }
   const { target } = bindArguments(times as AnyFunction, { factor: 3 }, [2], { tool: 'tool' });
-  expect(target.invoke([2], signal)).toBe(6);
+  expect(target.invoke([2], CALL)).toBe(6);
 });
 
 test('is known by the name of the function, or else of the tool', () => {
@@ -67,4 +68,13 @@ test('is known by the name of the function, or else of the tool', () => {
       )(),
     ),
   ).toEqual({ kind: 'function', path: 'named_by_tool' });
+});
+
+test('knows the call it runs for, also after it waited, and only there', async () => {
+  const ask = async () => {
+    await Promise.resolve();
+    return currentCall();
+  };
+  expect(await callThrough(ask, []).result).toBe(CALL);
+  expect(currentCall()).toBeUndefined();
 });

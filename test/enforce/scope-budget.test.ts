@@ -35,3 +35,22 @@ describe('the budget of a scope', () => {
     },
   );
 });
+
+describe('the cost that a caller knows', () => {
+  const charge = async (costUsd: number) => {
+    const policy = { ...POLICY, resource_limits: { max_cost_usd: 2 } };
+    const { enforcer } = await openEnforcer(policy);
+    const pay = enforcer.wrap('pay', async () => 'paid', {
+      trusted: ['isolation'],
+      context: { agent: 'a', costUsd },
+    });
+    const results = await Promise.allSettled(Array.from({ length: 6 }, () => pay()));
+    return results.filter(({ status }) => status === 'fulfilled').length;
+  };
+
+  test('counts against the budget', async () => expect(await charge(1)).toBe(2));
+  test('is never less than the policy says', async () => expect(await charge(0)).toBe(5));
+  test.each([-1, Number.NaN, Infinity, '1'])('is refused when it is %o', async (costUsd) => {
+    await expect(charge(costUsd as never)).rejects.toMatchObject({ code: 'ENF_CALL_ARGUMENT' });
+  });
+});

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -6,13 +7,19 @@ import type { Tier } from '../../src/call.ts';
 import { Attempt, tool } from './attempt.ts';
 import { SPAWNING } from './cases/processes.ts';
 import { probeTestHost, runnersOf } from './host-runners.ts';
+import { ProcessFinder } from './process-finder.ts';
 
 // Many calls, ended by force or by themselves, leave nothing: no process, group, scratch or socket,
 // and no growth of the supervisor.
 
 const isSlow = process.env['ENFORCECORE_TEST_SLOW'] === '1';
-const KILLS = isSlow ? 1000 : 30;
-const CALLS = isSlow ? 10_000 : 30;
+/** A soak can be run in pieces: `ENFORCECORE_TEST_KILLS=100`, and `ENFORCECORE_TEST_CALLS`. */
+const countOf = (name: string, soak: number): number =>
+  Number(process.env[`ENFORCECORE_TEST_${name}`] ?? (isSlow ? soak : 30));
+const KILLS = countOf('KILLS', 1000);
+const CALLS = countOf('CALLS', 10_000);
+/** After the end of a call, nothing of it runs. */
+const LEFT_MS_MAX = 100;
 const AT_ONCE = 5;
 const MB = 2 ** 20;
 
@@ -43,6 +50,14 @@ const groupsOfKernel = (): number =>
     .filter((line) => /^\w/.test(line))
     .map((line) => Number(line.split('\t')[2]))
     .reduce((sum, count) => sum + count, 0);
+
+/** For people: what else the machine had to do is in it. */
+function summary(times: readonly number[]): string {
+  const sorted = times.toSorted((a, b) => a - b);
+  const at = (share: number): string =>
+    `${Math.round(sorted[Math.floor(share * sorted.length)] ?? 0)}`;
+  return `switch to report (${times.length}): median ${at(0.5)} ms, p99 ${at(0.99)} ms`;
+}
 
 describe.each(['hardened', 'isolated'] as const)('%s', (tier: Tier) => {
   const runner = runners.get(tier);
@@ -77,6 +92,9 @@ describe.each(['hardened', 'isolated'] as const)('%s', (tier: Tier) => {
     `${KILLS} tools that will not die are killed at their deadline, and nothing is left`,
     async () => {
       const on = new Attempt(tier, runner, { mayRefuse: true });
+      const finder = new ProcessFinder();
+      const kills: string[] = [];
+      const switched: number[] = [];
       let refused = 0;
       let seen = 0;
       try {
@@ -88,12 +106,31 @@ describe.each(['hardened', 'isolated'] as const)('%s', (tier: Tier) => {
         await inParallel(KILLS, async () => {
           const limits = { wallMs: startMs * (1.3 + Math.random() / 2) };
           const policy = { ...SPAWNING, limits };
-          const { end } = await on.run(tool('run-code.mjs'), { code: STUBBORN }, policy);
-          if (end.status === 'isolation-unavailable') refused += 1;
-          else expect(end).toMatchObject({ status: 'timeout' });
+          const token = `${on.token}-${kills.length + refused}-${randomUUID()}`;
+          // Half of them by the switch, whose time is known exactly.
+          const bySwitch = (kills.length + refused) % 2 === 0;
+          const { report, stop } = await on.start(
+            tool('run-code.mjs'),
+            { code: STUBBORN, token },
+            bySwitch ? { ...policy, limits: { wallMs: 10 * limits.wallMs } } : policy,
+          );
+          const isOver = report.then(() => true);
+          const isEarly = bySwitch && (await Promise.race([isOver, delay(limits.wallMs, false)]));
+          const began = performance.now();
+          if (bySwitch && !isEarly) stop();
+          const { end } = await report;
+          if (end.status === 'isolation-unavailable') {
+            refused += 1;
+            return;
+          }
+          if (bySwitch) switched.push(performance.now() - began);
+          kills.push(bySwitch ? 'killed' : 'timeout');
+          expect(end).toMatchObject({ status: kills.at(-1) });
+          await delay(LEFT_MS_MAX);
+          expect(finder.find(token)).toEqual([]);
         });
+        process.stderr.write(`${tier}: ${kills.length} kills, ${summary(switched)}\n`);
         clearInterval(looking);
-        await delay(100);
         expect(on.alive()).toEqual([]);
         expect(ownScratch()).toEqual([]);
         expect(ownGroups()).toEqual([]);

@@ -12,6 +12,7 @@ const VIEW = {
     { path: '/lib/ld.so', target: '/usr/lib/x/ld.so' },
     { path: '/home/u/app/node_modules/a', target: '/home/u/a' },
   ],
+  folds: [],
   notes: [],
 };
 const USER = { uid: 1000, gid: 1001, droppedInside: false };
@@ -154,7 +155,7 @@ test('binds sockets of the supervisor where the tool expects them', () => {
 
 test('refuses views that it would be slow to mount, and a relative scratch', () => {
   const read = Array.from({ length: 513 }, (_, index) => `/data/${index}`);
-  expect(() => build({ view: { ...VIEW, read } })).toThrow('at most 512 can be mounted');
+  expect(() => build({ view: { ...VIEW, read } })).toThrow('at most 512 are made');
   expect(() => build({ scratch: { path: 'scratch', bytes: 1 } })).toThrow(RangeError);
 });
 

@@ -180,7 +180,7 @@ describe.skipIf(lacks('root', isRoot))('a write path of a root supervisor', () =
       openIdMapping(broken, { owner: { uid: 1, gid: 1 }, id: ID }),
     ).rejects.toMatchObject({
       code: 'ENF_ISOLATION_UNAVAILABLE',
-      details: { remedy: expect.stringContaining('run_as') },
+      details: { remedy: expect.stringContaining('as the owner') },
     });
   });
 });

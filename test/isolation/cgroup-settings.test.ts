@@ -63,7 +63,7 @@ test('names what is missing when the kernel cannot bound swap', () => {
 });
 
 const read = (files: Record<string, string>) => (file: string) => files[file] ?? null;
-const NOTHING = { cpuMs: 0, peakMemoryBytes: 0, oomKills: 0, pidsMaxEvents: 0 };
+const NOTHING = { cpuMs: 0, memoryBytes: 0, peakMemoryBytes: 0, oomKills: 0, pidsMaxEvents: 0 };
 
 test.each([
   [
@@ -76,7 +76,7 @@ test.each([
     2,
     'memory',
     { 'memory.current': '7\n', 'memory.events': 'oom_group_kill 1\n' },
-    { peakMemoryBytes: 7, oomKills: 1 },
+    { memoryBytes: 7, peakMemoryBytes: 7, oomKills: 1 },
   ],
   [2, 'cpu', { 'cpu.stat': 'usage_usec 2500\nuser_usec 1\n' }, { cpuMs: 2.5 }],
   [2, 'pids', { 'pids.events': 'max 27\n' }, { pidsMaxEvents: 27 }],
@@ -84,10 +84,11 @@ test.each([
     1,
     'memory',
     {
+      'memory.usage_in_bytes': '4\n',
       'memory.max_usage_in_bytes': '9\n',
       'memory.oom_control': 'oom_kill_disable 0\nunder_oom 0\noom_kill 2\n',
     },
-    { peakMemoryBytes: 9, oomKills: 2 },
+    { memoryBytes: 4, peakMemoryBytes: 9, oomKills: 2 },
   ],
   [1, 'cpuacct', { 'cpuacct.usage': '1500000\n' }, { cpuMs: 1.5 }],
   [1, 'cpu', { 'cpu.stat': 'nr_periods 1\n' }, {}],

@@ -2,8 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { captureStream } from '../../src/isolation/captured-output.ts';
+import { CapturedOutput } from '../../src/isolation/captured-output.ts';
 import { type Child, drainChild, startChild } from '../../src/isolation/child.ts';
+import { NOTHING_USED } from '../../src/isolation/limit-watch.ts';
 import { fileOf, isRunning } from '../fixtures/observe.ts';
 
 let folder: string;
@@ -22,14 +23,21 @@ async function start(script: string, env: Record<string, string> = { PATH: '/usr
     layers: [],
     profileDigest: null,
     watch: () => ({ peaks: { cpuMs: 0, peakMemoryBytes: 0 }, limitsHit: [], stop: () => null }),
+    usage: async () => NOTHING_USED,
   });
   if ('cause' in child) throw new Error(child.cause);
   return child;
 }
 
+function captured(child: Child): CapturedOutput {
+  const output = new CapturedOutput(10 ** 6);
+  child.stdout.on('data', (chunk: Buffer) => output.push(chunk));
+  return output;
+}
+
 /** What a child wrote to stdout until its pipes were given up. */
 async function outputOf(child: Child): Promise<string> {
-  const output = captureStream(child.stdout, 10 ** 6, () => {});
+  const output = captured(child);
   await child.exited;
   await drainChild(child);
   return output.text();
@@ -60,7 +68,7 @@ test('has an ear for the errors of its pipes', async () => {
 
 test('gives what it wrote while this process was busy', async () => {
   const child = await start('sleep 0.2; head -c 60000 /dev/zero | tr "\\0" x');
-  const output = captureStream(child.stdout, 10 ** 6, () => {});
+  const output = captured(child);
   // Blocks turn after turn for longer than a pipe is waited for.
   const timer = setInterval(() => {
     const end = performance.now() + 150;

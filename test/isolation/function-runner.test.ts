@@ -1,12 +1,13 @@
 import { expect, test } from 'vitest';
 import { FunctionRunner } from '../../src/isolation/function-runner.ts';
+import type { FunctionCall } from '../../src/isolation/tool-target.ts';
 import { makeJob, tool } from '../fixtures/job.ts';
 
 const runner = new FunctionRunner();
 
 /** A job that calls a function of this process. */
 async function functionJob(
-  invoke: (args: unknown, signal: AbortSignal) => unknown,
+  invoke: (args: unknown, call: FunctionCall) => unknown,
   args: unknown = {},
   limits: { wallMs?: number } = {},
 ) {
@@ -49,7 +50,7 @@ test.each<[string, unknown, string]>([
 test('ends a function that never settles at its deadline, after a warning', async () => {
   const seen: unknown[] = [];
   const { end } = await run(
-    (_args, signal) =>
+    (_args, { signal }) =>
       new Promise(() => {
         signal.addEventListener('abort', () => seen.push(signal.reason.message));
       }),
@@ -62,7 +63,7 @@ test('ends a function that never settles at its deadline, after a warning', asyn
 
 test('takes the value of a function that ends after the warning', async () => {
   const { end } = await run(
-    (_args, signal) =>
+    (_args, { signal }) =>
       new Promise((resolve) => {
         signal.addEventListener('abort', () => resolve('in time'));
       }),
@@ -94,7 +95,7 @@ test.each([
 ] as const)('ends a call that is %s, and tells the function', async (status, code) => {
   const seen: unknown[] = [];
   const job = await functionJob(
-    (_args, signal) =>
+    (_args, { signal }) =>
       new Promise(() => {
         signal.addEventListener('abort', () => seen.push(signal.reason.message));
         queueMicrotask(() => job.halt({ status, message: 'stop it' }));
@@ -106,7 +107,7 @@ test.each([
 
 test('keeps the end of a call that was stopped, though the function then gave a value', async () => {
   const job = await functionJob(
-    (_args, signal) =>
+    (_args, { signal }) =>
       new Promise((resolve) => {
         signal.addEventListener('abort', () => resolve('anyway'));
         queueMicrotask(() => job.halt({ status: 'aborted', message: 'stop it' }));

@@ -1,13 +1,25 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import { openHostTiers } from '../../src/isolation/host-tiers.ts';
-import type { Runner } from '../../src/isolation/runner.ts';
+import type { Job, Runner, RunReport } from '../../src/isolation/runner.ts';
 import { makeJob, tool } from '../fixtures/job.ts';
 import { eventually } from '../fixtures/observe.ts';
+import { runPrepared } from '../fixtures/prepared.ts';
 import { requireLayer } from '../fixtures/require-layer.ts';
 
-const host = await openHostTiers([]);
+const cold = await openHostTiers([]);
+const SUITES = [
+  ['isolated', 'cold'],
+  ['hardened', 'cold'],
+  ['process', 'cold'],
+  ['thread', 'cold'],
+  ['isolated', 'prepared'],
+  ['hardened', 'prepared'],
+  ['process', 'prepared'],
+] as const;
 
-describe.each(['isolated', 'hardened', 'process', 'thread'] as const)('%s runner', (tier) => {
+describe.each(SUITES)('%s runner, %s workers', async (tier, start) => {
+  const bounds = { workersMax: 1, memoryMbMax: 512, idleMs: 60_000 };
+  const host = start === 'cold' ? cold : await openHostTiers([], bounds);
   const found = host.runners.find((candidate) => candidate.tier === tier);
   if (found === undefined) {
     requireLayer(tier === 'isolated' ? 'bwrap' : tier);
@@ -17,7 +29,10 @@ describe.each(['isolated', 'hardened', 'process', 'thread'] as const)('%s runner
   const runner: Runner = found;
   afterAll(() => runner.close());
 
-  const run = async (...call: Parameters<typeof makeJob>) => runner.run(await makeJob(...call));
+  const runJob = (job: Job): Promise<RunReport> =>
+    host.pool === null ? runner.run(job) : runPrepared(runner, host.pool, job);
+
+  const run = async (...call: Parameters<typeof makeJob>) => runJob(await makeJob(...call));
 
   test('gives the value of a tool', async () => {
     const { end } = await run(tool('add.mjs'), { a: 1, b: 2 });
@@ -150,7 +165,7 @@ describe.each(['isolated', 'hardened', 'process', 'thread'] as const)('%s runner
     const log: string[] = [];
     const onLog = (message: string): void => void log.push(message);
     const job = await makeJob(tool('watch-signal.mjs'), {}, { ...options, onLog });
-    const report = runner.run(job);
+    const report = runJob(job);
     await eventually(() => log.length > 0);
     return { job, log, report };
   }

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { LaunchPlan } from '../../src/isolation/launch-plan.ts';
+import { NOTHING_USED } from '../../src/isolation/limit-watch.ts';
 import { ProcessRunner } from '../../src/isolation/process-runner.ts';
 import { superviseProcess } from '../../src/isolation/supervisor.ts';
 import { makeJob, tool } from '../fixtures/job.ts';
@@ -35,6 +36,7 @@ function workerPlan(script: string): LaunchPlan {
     layers: ['test'],
     profileDigest: null,
     watch: () => ({ peaks: { cpuMs: 0, peakMemoryBytes: 0 }, limitsHit: [], stop: () => null }),
+    usage: async () => NOTHING_USED,
   };
 }
 

@@ -1,6 +1,10 @@
 import { expectTypeOf, test } from 'vitest';
 import {
+  createDryRun,
   createEnforcer,
+  type Decision,
+  type DryRunResult,
+  dryRun,
   type EnforceError,
   type Enforcer,
   enforce,
@@ -106,4 +110,21 @@ test('a scope gives what its body gives', () => {
   expectTypeOf(enforcer.scope({}, async (scope) => scope)).toEqualTypeOf<Promise<Enforcer>>();
   // @ts-expect-error there is no such key
   void enforcer.scope({ context: { user: 'x' } }, () => 1);
+});
+
+test('a dry run takes calls as they come and gives decisions as they go', async () => {
+  const calls = [{ tool: 'a', args: { n: 1 }, at: 5 }, { tool: 'b' }];
+  expectTypeOf(dryRun(calls, 'x.yaml')).toEqualTypeOf<
+    AsyncGenerator<DryRunResult, void, undefined>
+  >();
+  for await (const result of dryRun(calls, { name: 'x' }, { intervalMs: 10 })) {
+    expectTypeOf(result.decision).toEqualTypeOf<Decision>();
+    // @ts-expect-error nothing is reserved in a dry run
+    result.decision.reservations;
+  }
+  const trial = await createDryRun('x.yaml');
+  // @ts-expect-error a call names its tool
+  void trial.judge({ args: {} });
+  // @ts-expect-error there is no such option
+  void createDryRun('x.yaml', { audit: false });
 });

@@ -8,7 +8,7 @@ import {
   type StartMessage,
   type WorkerMessage,
 } from '../../worker/protocol.ts';
-import { serveOneCall } from '../../worker/worker-session.ts';
+import { serveCalls } from '../../worker/worker-session.ts';
 import { tool } from '../fixtures/job.ts';
 import { eventually } from '../fixtures/observe.ts';
 
@@ -21,7 +21,7 @@ function openSession() {
   near.on('data', (chunk: Buffer) => {
     for (const frame of decoder.push(chunk)) received.push(JSON.parse(frame) as WorkerMessage);
   });
-  const served = serveOneCall(far, async () => {
+  const served = serveCalls(far, async () => {
     flushedAfter.push(received.length);
   });
   const send = (message: object) => near.write(encodeFrame(JSON.stringify(message)));
@@ -46,7 +46,7 @@ async function serve(...call: Parameters<typeof start>) {
   return session.received;
 }
 
-describe('serveOneCall', () => {
+describe('serveCalls', () => {
   test('says it is ready before it is told anything', async () => {
     const { received, near } = openSession();
     await eventually(() => received.length > 0);
@@ -134,7 +134,7 @@ describe('serveOneCall', () => {
   test('rejects when the channel breaks', async () => {
     const [near, far] = duplexPair();
     near.resume();
-    const served = serveOneCall(far, async () => {});
+    const served = serveCalls(far, async () => {});
     far.destroy(new Error('EPIPE'));
     await expect(served).rejects.toThrow();
   });

@@ -1,6 +1,14 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Attempt, tool } from '../attempt.ts';
@@ -61,10 +69,37 @@ function bytesInScratch(pid: number): number {
     .reduce((sum, size) => sum + size, 0);
 }
 
-const fill = (files: number, megabytes: number): string => `
+const fill = (files: number, megabytes: number, keptMs = 700): string => `
   const text = Buffer.alloc(${megabytes} * 2 ** 20, 1);
   for (let n = 0; n < ${files}; n += 1) try { fs.writeFileSync('file' + n, text) } catch {}
-  await new Promise((resolve) => setTimeout(resolve, 700));`;
+  await new Promise((resolve) => setTimeout(resolve, ${keptMs}));`;
+
+/** Writes four times what it may, slowly enough to be noticed, and says so in a file of its own. */
+function fillsWorkspace(ids: EscapeCase['ids'], title: string, write: string): EscapeCase {
+  return {
+    ids,
+    title,
+    claimedBy: STRONG,
+    mayRefuse: true,
+    attempt: async (on) => {
+      mkdirSync(on.path('work'));
+      chmodSync(on.path('work'), 0o777);
+      const code = `const text = Buffer.alloc(2 ** 20, 1);
+        for (let n = 0; n < 64; n += 1) {
+          ${write};
+          await new Promise((resolve) => setTimeout(resolve, 40));
+        }
+        fs.writeFileSync(a.folder + '/all', '')`;
+      const filesystem = { write: [on.path('work')] };
+      await on.run(
+        CODE,
+        { code, folder: on.path('work') },
+        { filesystem, limits: { fileSizeBytes: 2 ** 30 } },
+      );
+      return existsSync(on.path('work', 'all'));
+    },
+  };
+}
 
 /** Exits before it gave a result; a naive supervisor takes exit code 0 for success. */
 function exitsEarly(
@@ -166,13 +201,26 @@ export const RESOURCE_CASES: readonly EscapeCase[] = [
   {
     ids: ['res-10-sum'],
     title: 'fills the disk with many files',
-    claimedBy: ['isolated'],
-    needsNamespace: true,
+    claimedBy: STRONG,
     attempt: (on) =>
-      on.watch(CODE, { code: fill(8, 4) }, {}, (pids) =>
-        pids.some((pid) => bytesInScratch(pid) > 16 * MB),
+      on.watch(
+        CODE,
+        { code: fill(8, 4, 3000) },
+        {},
+        kept((pids) => pids.some((pid) => bytesInScratch(pid) > 16 * MB)),
       ),
   },
+  fillsWorkspace(
+    ['disk-01'],
+    'fills a writable folder with many files',
+    `fs.writeFileSync(a.folder + '/file' + n, text)`,
+  ),
+  fillsWorkspace(
+    ['disk-02'],
+    'fills a disk with a file that it removed and holds open',
+    `if (n === 0) { global.file = fs.openSync(a.folder + '/file', 'w'); fs.unlinkSync(a.folder + '/file') }
+     fs.writeSync(global.file, text)`,
+  ),
   {
     ids: ['res-13'],
     title: 'floods its output',

@@ -1,29 +1,10 @@
-// Measures decisions: 10,000 tools and 1,000 rules against 10 and 10, and hostile arguments under
-// every rule at once. Run after `npm run build`: node test/gate/measure-decide.js
+// What hostile arguments cost at a decision, with every kind of rule at once.
 import { compilePolicy, decide } from '../../dist/src/gate/index.js';
 import { loadPolicy } from '../../dist/src/policy/index.js';
 import { EMPTY_HISTORY } from '../../dist/src/usage/index.js';
+import { report } from './rows.js';
 
 const times = (count, make) => Array.from({ length: count }, (_, index) => make(index));
-const median = (values) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)];
-
-/** `rules` spread over five kinds: denied tools, tool conditions, patterns, domains, rates. */
-function documentOf(tools, rules) {
-  const each = Math.ceil(rules / 5);
-  return {
-    name: 'measure',
-    allowed_tools: times(tools, (i) => `tool_${i}`),
-    denied_tools: times(each, (i) => `bad_${i}`),
-    tools: Object.fromEntries(times(each, (i) => [`tool_${i}`, { conditions: ['args.n < 5.0'] }])),
-    content_rules: {
-      block_patterns: times(each, (i) => ({ name: `p${i}`, pattern: `(?i)secret-${i}\\s+x` })),
-    },
-    network: { allowed_domains: times(each, (i) => `*.d${i}.com`) },
-    rate_limits: Object.fromEntries(
-      times(each, (i) => [`tool_${i}`, { max_calls: 9, window_seconds: 1 }]),
-    ),
-  };
-}
 
 function requestFor(tool, args) {
   const call = { tool, args, context: { agent: 'a' } };
@@ -42,24 +23,6 @@ function microsecondsOf(policy, request, calls) {
   for (let index = 0; index < calls; index++) decide(policy, request);
   return ((performance.now() - started) * 1000) / calls;
 }
-
-const small = compilePolicy(await loadPolicy(documentOf(10, 10)));
-const large = compilePolicy(await loadPolicy(documentOf(10_000, 1000)));
-const args = {
-  n: 1,
-  url: 'https://a.d1.com/x',
-  note: 'The quick brown fox jumps',
-  list: ['a', 'b'],
-};
-const request = requestFor('tool_1', args);
-const rounds = times(9, () => [
-  microsecondsOf(large, request, 2000),
-  microsecondsOf(small, request, 2000),
-]);
-const [largeUs, smallUs] = [0, 1].map((side) => median(rounds.map((round) => round[side])));
-console.log(`10,000 tools and 1,000 rules: ${largeUs.toFixed(1)} µs`);
-console.log(`10 tools and 10 rules:        ${smallUs.toFixed(1)} µs`);
-console.log(`ratio ${(largeUs / smallUs).toFixed(2)}, target <= 2`);
 
 const hostile = compilePolicy(
   await loadPolicy({
@@ -94,7 +57,18 @@ const worst = PIECES.flatMap((piece) =>
 )
   .concat(inMany)
   .sort((a, b) => b.ms - a.ms);
-console.log('slowest decisions over hostile texts, every rule on, target <= 50 ms:');
 for (const { piece, name, length, ms } of worst.slice(0, 5)) {
   console.log(`  ${ms.toFixed(1)} ms  ${length} characters of ${JSON.stringify(piece)} as ${name}`);
 }
+const [{ piece, name, length, ms }] = worst;
+report([
+  {
+    what: 'the slowest decision over 1 MB of hostile arguments, every rule on',
+    value: ms,
+    unit: 'ms',
+    target: 50,
+    bound: 'max',
+    detail: `${length} characters of ${JSON.stringify(piece)} as ${name}; best of three, ${worst.length} texts tried`,
+    doesNotShow: 'texts that nobody thought of',
+  },
+]);

@@ -1,0 +1,3 @@
+export default function answer({ of }) {
+  return of * 2;
+}

@@ -1,0 +1,3 @@
+export default function echo({ text }) {
+  return text;
+}

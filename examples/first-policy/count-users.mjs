@@ -1,0 +1,3 @@
+export default function countUsers() {
+  return 3;
+}

@@ -1,0 +1,3 @@
+export default function flood() {
+  for (;;) console.log('x'.repeat(1000));
+}
