@@ -129,6 +129,14 @@ test('an error names the rule, what belongs there and what is there, but no salt
   }
 });
 
+test('a number beside a word of digits and letters is seen before and after that word is gone', () => {
+  for (const number of ['(11) 98765-4321', '415 555 2671', '8 (495) 123-45-67']) {
+    const blob = '3533362d32322d38373331';
+    const once = createRedactor(ALL).redactText(`${number} ${blob}`).value;
+    expect(once).toBe('<PHONE> <SSN>');
+  }
+});
+
 describe('structures', () => {
   test('counts what it found and says where, without the text', () => {
     const { entities, counts } = createRedactor(PII).redact(

@@ -178,10 +178,12 @@ function endOfBracketed(row: DigitRow, from: number, limit: number): number {
   const gap = text.slice(ends[area], starts[area + 1]);
   const isYear = /^(?:19|20)\d\d$/.test(text.slice(starts[area], ends[area]));
   if (isYear || size(row, area) > 4 || size(row, area) < 2 || !/^\) ?$/.test(gap)) return from;
-  const to = Math.min(limit, area + 4);
-  const digits = digitCount(row, area + 1, to);
-  const isWhole = to === limit || !isJoined(row, to - 1, limit);
-  return digits >= 7 && digits <= 9 && isWhole ? to : from;
+  const most = Math.min(limit, area + 4);
+  for (let to = most; to > area + 1; to -= 1) {
+    const digits = digitCount(row, area + 1, to);
+    if (digits >= 7 && digits <= 9) return isJoined(row, to - 1, limit) ? from : to;
+  }
+  return from;
 }
 
 /** The calling code of North America, `1`, or `001`. */
@@ -199,9 +201,13 @@ function isNorthAmerican({ text, starts }: DigitRow, area: number): boolean {
   );
 }
 
-/** A further group follows directly: the row is longer than the number looks. */
-function isJoined(row: DigitRow, last: number, limit: number): boolean {
-  return last + 1 < limit && row.starts[last + 1] === (row.ends[last] as number) + 1;
+/**
+ * A further group follows directly: the row is longer than the number looks. What goes on as a word
+ * is no group, so that redacting that word changes nothing here.
+ */
+function isJoined({ text, starts, ends }: DigitRow, last: number, limit: number): boolean {
+  if (last + 1 >= limit || starts[last + 1] !== (ends[last] as number) + 1) return false;
+  return !isAlphanumeric(text.charCodeAt(ends[last + 1] as number));
 }
 
 /**
