@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { FilesystemRules } from '../call.ts';
 import { coverPackage, packageRootOf } from './filesystem-view-code.ts';
 import { hostFiles, type ReadOnlyFiles } from './filesystem-view-files.ts';
@@ -95,7 +96,10 @@ export function buildFilesystemView(
   // The tool's own folder is not part of the host, even where it lies in `/usr/lib`.
   const apart = [...policy.withheld, ...(own.root === null ? [] : [own.root])];
   const system = systemView({ ...input, files, withheld: apart });
-  const runtime = grantAround(input.runtimeDir, policy.withheld, files);
+  const runtime = [
+    ...grantAround(input.runtimeDir, policy.withheld, files),
+    ...runtimeManifest(input.runtimeDir, policy.withheld, files),
+  ];
   const names = chains.flatMap((chain) => chain.names);
   return {
     read: outermost([
@@ -118,6 +122,16 @@ export function buildFilesystemView(
     ]),
     notes: [...new Set(own.notes)].slice(0, NOTES_MAX),
   };
+}
+
+/** It says what kind of modules ours are. Node 24 does not start where it is there and unreadable. */
+function runtimeManifest(
+  folder: string,
+  withheld: readonly string[],
+  files: ReadOnlyFiles,
+): readonly string[] {
+  const manifest = join(packageRootOf(join(folder, 'entry'), files), 'package.json');
+  return files.kind(manifest) === 'file' ? grantAround(manifest, withheld, files) : [];
 }
 
 interface OwnView {
