@@ -76,7 +76,7 @@ export const ERROR_CODES = {
   ENF_INTERNAL: 'a fault in enforcecore; the call was ended and recorded as crashed',
 
   // Redaction.
-  ENF_REDACTION_RULES: 'the redaction rules name an unknown category, strategy or direction',
+  ENF_REDACTION_RULES: 'the redaction rules have an unknown key, category, strategy or direction',
   ENF_REDACTION_PATTERN: 'a custom pattern is not valid: its name, its RE2 syntax, or its size',
   ENF_REDACTION_DEPTH: 'the value is nested deeper than redaction follows',
   ENF_REDACTION_SIZE: 'the value has more parts or characters than redaction takes on',

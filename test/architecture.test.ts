@@ -74,8 +74,10 @@ const PURE_PACKAGES = [
 
 /** Not the word `'from'` itself, which is a keyword of SQL too. */
 const IMPORT = /(?<!['"])(?:from|import)\s*\(?\s*['"]([^'"]+)['"]/g;
+/** Files of the worker that both sides know. */
+const SHARED = ['worker/protocol.ts', 'worker/fetch-protocol.ts'];
 const partOf = (file: string) =>
-  file === 'worker/protocol.ts'
+  SHARED.includes(file)
     ? 'worker/protocol'
     : file.startsWith('worker/')
       ? 'worker'

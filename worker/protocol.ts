@@ -3,6 +3,7 @@
  *
  *   supervisor ── start, abort ──▶ worker          descriptor 3, both ways:
  *   supervisor ◀── ready, log, progress, result, failed, refused ── worker
+ *   supervisor ◀══ requests of a tool without a network, see fetch-protocol ══▶ worker
  *
  * A frame is a big-endian u32 length followed by that many bytes of UTF-8 JSON. It is never Node's
  * own `ipc` channel: one malformed line on that is an uncaught exception in the supervisor, and it
@@ -11,7 +12,9 @@
 
 import { TextDecoder } from 'node:util';
 import type { MessagePort } from 'node:worker_threads';
+import type { FetchMessage, FetchReply } from './fetch-protocol.ts';
 
+export type { FetchMessage, FetchReply, FetchRequest } from './fetch-protocol.ts';
 export { encodeIJson, type IJsonBounds, IJsonError, parseIJson } from './i-json.ts';
 
 /** Deepest result a worker may return. */
@@ -42,6 +45,8 @@ export interface StartMessage {
   readonly more?: boolean;
   readonly args: unknown;
   readonly resultBytesMax: number;
+  /** The supervisor makes the requests of `fetch`. */
+  readonly brokersFetch?: true;
 }
 
 /** The call is about to be ended: `context.signal` fires. The kill follows from outside. */
@@ -50,7 +55,7 @@ export interface AbortMessage {
   readonly reason: string;
 }
 
-export type SupervisorMessage = StartMessage | AbortMessage;
+export type SupervisorMessage = StartMessage | AbortMessage | FetchReply;
 
 /** Why a tool gave no value. */
 export type ToolFailureCode =
@@ -76,6 +81,7 @@ export type WorkerMessage =
       readonly done: number;
       readonly total: number;
     }
+  | (FetchMessage & { readonly callId: string })
   | { readonly type: 'result'; readonly callId: string; readonly value?: unknown }
   | {
       readonly type: 'failed';

@@ -1,7 +1,9 @@
+import { once } from 'node:events';
 import { extname, join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import {
   encodeFrame,
+  type FetchReply,
   FrameDecoder,
   type StartMessage,
   type SupervisorMessage,
@@ -30,7 +32,8 @@ const SUPERVISOR_FRAME_BYTES_MAX = 2 ** 31;
  *
  * @param channel - descriptor 3 as a stream
  * @param flush - resolves when stdout and stderr reached the pipe, so that no output follows the result
- * @returns when the last message is written. Rejects when the supervisor hung up before the end
+ * @returns when the last message is written, and where requests were brokered, when the supervisor
+ *   has hung up. Rejects when the supervisor hung up before the end
  */
 export async function serveCalls(channel: Duplex, flush: () => Promise<void>): Promise<void> {
   const inbox = new Inbox(channel);
@@ -41,7 +44,7 @@ export async function serveCalls(channel: Duplex, flush: () => Promise<void>): P
   do {
     start = await inbox.next();
     clearTimeout(rehearsal);
-    await serve(channel, start, inbox.signal, flush);
+    await serve(channel, start, inbox, flush);
   } while (start.more === true);
 }
 
@@ -60,18 +63,33 @@ async function rehearse(flush: () => Promise<void>): Promise<void> {
 async function serve(
   channel: Duplex,
   start: StartMessage,
-  signal: AbortSignal,
+  inbox: Inbox,
   flush: () => Promise<void>,
 ): Promise<void> {
   const { callId } = start;
-  const { context, end: endContext } = createContext(signal, (notice) => {
+  const endFetch = start.brokersFetch === true ? await openFetch(channel, callId, inbox) : null;
+  const { context, end: endContext } = createContext(inbox.signal, (notice) => {
     channel.write(encode({ ...notice, callId }));
   });
   const end = await runTool(start, context);
   await flush();
   // What a forgotten timer of the tool logs after the result would be a violation.
   endContext();
+  endFetch?.();
   await sendEnd(channel, callId, end);
+  // Answers to requests nobody waited for may be on their way. Whoever left now would break the
+  // stream they are written to, and with it lose the result.
+  if (endFetch !== null && start.more !== true) await once(channel, 'close');
+}
+
+/** Loaded only where it is needed: each module costs a millisecond of every start. */
+async function openFetch(channel: Duplex, callId: string, inbox: Inbox): Promise<() => void> {
+  const { brokerFetch } = await import('./brokered-fetch.ts');
+  const dispatcher = brokerFetch((message) => {
+    channel.write(encode({ ...message, callId }));
+  });
+  inbox.onFetchReply = (reply) => dispatcher.receive(reply);
+  return () => dispatcher.end();
 }
 
 /** Says that this worker is not confined as it was asked for, instead of being ready. */
@@ -81,6 +99,8 @@ export function refuse(channel: Duplex, message: string): Promise<void> {
 
 /** What the supervisor sends: one `start` at a time, and an `abort` for the call it belongs to. */
 class Inbox {
+  /** Gets the answers to requests of the call that `next` gave last. */
+  onFetchReply: (reply: FetchReply) => void = () => {};
   #abort = new AbortController();
   #start: StartMessage | null = null;
   #failure: Error | null = null;
@@ -120,6 +140,7 @@ class Inbox {
 
   #take(message: SupervisorMessage): void {
     if (message.type === 'abort') return this.#abort.abort(new Error(message.reason));
+    if (message.type !== 'start') return this.onFetchReply(message);
     // A new one for each call: an abort that came after a result is nobody's.
     this.#abort = new AbortController();
     this.#start = message;

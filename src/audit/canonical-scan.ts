@@ -18,6 +18,10 @@ const SPACE = 0x20;
 const FIRST_NON_ASCII = 0x80;
 /** Integers of up to 15 digits are exact doubles, and written as they are. */
 const EXACT_DIGITS = 15;
+/** 1 for bytes that stand for themselves in a string. */
+const IS_VERBATIM: Uint8Array = Uint8Array.from({ length: 256 }, (_, byte) =>
+  Number(byte >= SPACE && byte !== QUOTE && byte !== BACKSLASH),
+);
 /** Escapes of RFC 8785 section 3.2.2.2 other than `\u00xx`: `\" \\ \b \f \n \r \t`. */
 const SHORT_ESCAPES: ReadonlySet<number> = new Set(Buffer.from('"\\bfnrt'));
 /** Control characters that have a short escape and may not use the long one. */
@@ -162,17 +166,15 @@ function scanArray(bytes: Buffer, start: number, end: number, depth: number): nu
 
 function scanString(bytes: Buffer, start: number, end: number): number {
   if (start >= end || bytes[start] !== QUOTE) return FAILED;
-  for (let at = start + 1; at < end; at += 1) {
-    const byte = bytes[at] as number;
-    if (byte === QUOTE) return at + 1;
-    if (byte < SPACE) return FAILED;
-    if (byte === BACKSLASH) {
-      const length = escapeLength(bytes, at);
-      if (length === 0) return FAILED;
-      at += length - 1;
-    }
+  for (let at = start + 1; ; ) {
+    // A lookup and one comparison for each byte; behind the last byte of a buffer it finds nothing.
+    while (IS_VERBATIM[bytes[at] as number] === 1) at += 1;
+    if (at >= end) return FAILED;
+    if (bytes[at] === QUOTE) return at + 1;
+    const length = bytes[at] === BACKSLASH ? escapeLength(bytes, at) : 0;
+    if (length === 0) return FAILED;
+    at += length;
   }
-  return FAILED;
 }
 
 /** Length of a canonical escape at `at`, or 0. */

@@ -3,11 +3,15 @@ import type { Findings } from './problem.ts';
 import { COMMON_FIELDS, ENTRY_FIELDS, FORMAT_VERSION } from './stored-entry.ts';
 
 /** Form of a UUID version 4 in quotes: `x` is a hex digit, `y` one of 8, 9, a, b. */
-const ENTRY_ID = '"xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx"';
+const ENTRY_ID: Buffer = Buffer.from('"xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx"');
 const TIMESTAMP = /^"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"$/;
 const ANY_DIGIT = 0x78;
 const VARIANT = 0x79;
 const ZERO = 0x30;
+/** 1 for `0`–`9` and `a`–`f`. */
+const IS_HEX_DIGIT: Uint8Array = Uint8Array.from({ length: 256 }, (_, byte) =>
+  Number(/^[0-9a-f]$/.test(String.fromCharCode(byte))),
+);
 const VERSION = Buffer.from(String(FORMAT_VERSION));
 
 /** What a verifier needs from the body of an entry, without parsing it. */
@@ -130,14 +134,12 @@ export class EntryCheck {
     if (this.#spans.valueEnd(index) - start !== ENTRY_ID.length) return false;
     for (let at = 0; at < ENTRY_ID.length; at += 1) {
       const byte = bytes[start + at] as number;
-      const form = ENTRY_ID.charCodeAt(at);
-      if (
+      const form = ENTRY_ID[at];
+      const fits =
         form === ANY_DIGIT
-          ? !isHexDigit(byte)
-          : form !== byte && !(form === VARIANT && isVariant(byte))
-      ) {
-        return false;
-      }
+          ? IS_HEX_DIGIT[byte] === 1
+          : form === byte || (form === VARIANT && isVariant(byte));
+      if (!fits) return false;
     }
     return true;
   }
@@ -180,9 +182,6 @@ export class EntryCheck {
     } else this.#findings.problem('invalid_json', 'the line is not JSON');
   }
 }
-
-const isHexDigit = (byte: number): boolean =>
-  (byte >= ZERO && byte <= 0x39) || (byte >= 0x61 && byte <= 0x66);
 
 /** RFC 9562 section 4.1: the two highest bits of the variant digit are 1 and 0. */
 const isVariant = (byte: number): boolean =>

@@ -23,7 +23,9 @@ export const FILTER_KEYS = [
   'type',
   'until',
 ] as const;
+/** What entries can be chosen by. */
 export type FilterKey = (typeof FILTER_KEYS)[number];
+/** For each key the values of which one must fit; keys that are not there fit all. */
 export type EntryFilter = Readonly<Partial<Record<FilterKey, readonly string[]>>>;
 
 /** Calls that are remembered between their decision and their outcome; the oldest are dropped. */

@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream';
 import { createGunzip, type Gunzip } from 'node:zlib';
 import { LINE_BYTES_MAX } from './sealed-line.ts';
 
-const CHUNK_BYTES = 256 * 1024;
+const CHUNK_BYTES = 1024 * 1024;
 const GUNZIP_BYTES = 256 * 1024;
 /** The byte before a line is overwritten while it is hashed, so the first line needs one too. */
 const MARGIN = 1;

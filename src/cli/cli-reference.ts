@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { type CommandNode, commandTree } from './command-tree.ts';
+import { type CommandNode, commandTree, type OptionNode } from './command-tree.ts';
 
 /** `docs/cli.md`: every command with its arguments, options, JSON and exit codes. */
 export function cliReference(program: Command): string {
@@ -47,10 +47,14 @@ function section(node: CommandNode): string[] {
     ),
     ...table(
       'option',
-      node.options.map((option) => [option.flags, option.description]),
+      node.options.map((option) => [option.flags, meaningOf(option)]),
     ),
     ...(node.notes === '' ? [] : ['```', node.notes, '```', '']),
   ];
+}
+
+function meaningOf({ description, choices }: OptionNode): string {
+  return choices.length === 0 ? description : `${description}: ${choices.join(', ')}`;
 }
 
 function table(title: string, rows: readonly (readonly string[])[]): string[] {

@@ -58,6 +58,9 @@ function helpWidth({ columns }: Terminal): number {
   return Number.isFinite(columns) ? columns : 100;
 }
 
+/** Words of the command line may be of any length, and are repeated in messages. */
+const MESSAGE_CHARS_MAX = 500;
+
 /** Commander's `error: …` and, on a second line, `(Did you mean …?)`, as one line of ours. */
 function errorLine(text: string): string {
   const [message = '', ...hints] = text.trim().split('\n');
@@ -68,5 +71,5 @@ function errorLine(text: string): string {
   const hint = hints.map((each) =>
     each.replace(/^\(Did you mean (.*)\?\)$/, '; did you mean `$1`?'),
   );
-  return `enforcecore: ${oneLine(line + hint.join(''))}\n`;
+  return `enforcecore: ${oneLine(line + hint.join('')).slice(0, MESSAGE_CHARS_MAX)}\n`;
 }

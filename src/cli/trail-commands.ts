@@ -78,19 +78,31 @@ type AuditAction = (
   options: Record<string, string | boolean | undefined>,
 ) => Promise<number>;
 
+/** Adds a command: its name and arguments, what it does, and how. */
+type Add = (words: string, description: string, act: AuditAction) => Command;
+
+const ARGUMENTS: Readonly<Record<string, string>> = {
+  '<trail>': 'directory of the trail',
+  '<seq>': 'number of the entry, from 0',
+  '<size>': 'entries that the trail had',
+};
+
 /** `audit …`: keys, proofs and upkeep. */
 export function addAudit({ program, terminal, state }: CommandScope): void {
   const audit = program.command('audit').description('keys, proofs and export of an audit trail');
-  const add = (name: string, description: string, act: AuditAction): Command =>
-    audit
+  const add: Add = (words, description, act) => {
+    const [name = '', ...names] = words.split(' ');
+    const command = audit
       .command(name)
       .description(description)
-      .option('--verbose', 'details of errors')
-      .action(async (...words: unknown[]) => {
-        const options = words.at(-2) as Record<string, string | boolean | undefined>;
-        const commands = await import('./audit.ts');
-        state.exitCode = await act(commands, words.slice(0, -2) as string[], options);
-      });
+      .option('--verbose', 'details of errors');
+    for (const each of names) command.argument(each, ARGUMENTS[each]);
+    return command.action(async (...given: unknown[]) => {
+      const options = given.at(-2) as Record<string, string | boolean | undefined>;
+      const commands = await import('./audit.ts');
+      state.exitCode = await act(commands, given.slice(0, -2) as string[], options);
+    });
+  };
   addProofs(add, terminal);
   add('export <trail>', 'print entries as JSON lines of a stable form', (to, words, options) =>
     to.exportEntries(words, options, terminal),
@@ -117,8 +129,6 @@ export function addAudit({ program, terminal, state }: CommandScope): void {
       }),
     );
 }
-
-type Add = (name: string, description: string, act: AuditAction) => Command;
 
 function addProofs(add: Add, terminal: CommandScope['terminal']): void {
   add('keygen', 'make a signing key and print its verifier key', (to, _words, options) =>

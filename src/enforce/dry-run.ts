@@ -53,6 +53,7 @@ export interface DryRunResult {
   readonly at: number;
 }
 
+/** What a dry run takes besides calls and policy. */
 export interface DryRunOptions extends Pick<EnforcerOptions, 'patterns' | 'rules' | 'settings'> {
   /**
    * Time from one call to the next where calls do not say when they were made, ms >= 0. Default: 0,

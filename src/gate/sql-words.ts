@@ -12,10 +12,17 @@ export const STRONG_SIGNS: readonly RegExp[] = [
   /\binto\s{1,8}(?:outfile|dumpfile)\b|\bload\s{1,8}data\s{1,8}(?:local\s{1,8})?infile\b/i,
   /\bdeclare\s{1,8}@\w{1,64}\s{1,8}(?:n?var)?char\b|\bcast\s{0,4}\(\s{0,4}0x[0-9a-f]{4}|\bset\s{1,8}@\w{1,64}\s{0,4}=/i,
   /@@(?:version|datadir|hostname|basedir|servername|language|global|session|tmpdir|microsoftversion)/i,
-  /\bunion(?:\s|\/\*|\(|\+|%20|#|--){1,40}(?:all\b|distinct\b|select\b|\()/i,
+  /\bunion(?:\s|\/\*|\*\/|\(|\+|%20|#|--){1,40}(?:all\b|distinct\b|select\b|\()/i,
   /\b(?:all_tab_(?:tables|columns)|all_tables|user_tables|all_users|mysql\.user|sqlite_master|v\$version|msysaccessobjects|all_tab_tables)\b/i,
   /\b(?:exec|execute)\s{1,4}(?:immediate|master\b|xp_|sp_)/i,
   /\b(?:ascii|ord|hex|unhex|char|chr|length|lower|upper|substr|substring|mid|concat|concat_ws|group_concat|ifnull|compress|uncompress|conv|aes_decrypt|aes_encrypt|md5|count|cast|convert|bin|elt|user|version|database|soundex)\s{0,2}\(\s{0,4}(?:ascii|char|substr|substring|mid|concat|concat_ws|group_concat|ifnull|compress|conv|aes_encrypt|user|version|database|select|0x[0-9a-f]{2})\b/i,
+  // Catalogues of Db2, Firebird, Oracle, PostgreSQL and SQL Server.
+  /\b(?:sysibm|syscat)\.\w|\brdb\$\w|\bdba_(?:users|tables)\b|\bpg_(?:database|tables|roles|ls_dir|stat_activity)\b|\bmaster\.\.\w/i,
+  // A subquery as the only argument of a function: how errors are made to tell values.
+  /\b\w{2,30}\s{0,2}\(\s{0,4}\(\s{0,4}select\b/i,
+  /\(\s{0,4}select\s{1,8}[\w.*@]{1,32}\s{1,8}from\s{1,8}[\w.$`"]{1,64}\s{0,8}(?:,|\b(?:limit\s{1,4}\d|where\s{1,8}[\w.]{1,32}\s{0,4}[=<>]))/i,
+  /\bin\s{1,4}boolean\s{1,4}mode\s{0,4}\)/i,
+  /\bhaving\s{1,8}\(?\s{0,4}(?:(?:true|false)\s{1,4}(?:and|or)\b|\d{1,8}\s{0,4}[=<>]|\d{1,8}\s{1,4}(?:and|or)\s{1,4}(?:true|false)\b)/i,
   /;\s{0,8}(?:drop|truncate|alter|create)\s{1,8}(?:table|database|user|procedure|view|index|schema|login)\b/i,
   /;\s{0,8}(?:insert\s{1,8}into|delete\s{1,8}from|update\s{1,8}\w{1,64}\s{1,8}set|exec(?:ute)?\s{1,8}[\w.]{0,64}[.@_]|declare\s{1,8}@|shutdown\b|select\s|begin\s{1,8}declare)/i,
 ];

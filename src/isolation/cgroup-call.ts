@@ -24,6 +24,8 @@ export interface CallCgroup {
   readonly layers: readonly Layer[];
   /** Cheap enough to be polled every 100 ms. Read it for the last time before `remove`. */
   readonly readUsage: () => CgroupUsage;
+  /** Processes in the group, as far as they can be seen from here. */
+  readonly countProcesses: () => number;
   /** Kills every process in the group and waits until none is left. */
   readonly kill: () => Promise<void>;
   /** Lets go of cached pages, then removes the group, which must be empty. */
@@ -60,6 +62,7 @@ export function callCgroup(folders: readonly GroupFolder[], layers: readonly Lay
     procsFiles: folders.map(({ folder }) => join(folder, 'cgroup.procs')),
     layers,
     readUsage,
+    countProcesses: () => membersOf(folders).size,
     kill: () => killGroup(folders),
     remove: () => removeGroup(folders),
   };

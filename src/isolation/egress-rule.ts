@@ -13,7 +13,8 @@ export type EgressReason =
   | 'forbidden-address'
   | 'private-address'
   | 'not-resolved'
-  | 'too-many';
+  | 'too-many'
+  | 'not-recorded';
 
 /** The answer for one destination. `host` is canonical, or what was asked for where it is none. */
 export type EgressDecision =

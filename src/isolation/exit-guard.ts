@@ -48,3 +48,36 @@ const ofThisProcess = new ExitGuard();
 export function guardGroups(groups: ReadonlySet<number>): () => void {
   return ofThisProcess.guard(groups);
 }
+
+/**
+ * Work to be done when this process has nothing left to do and is about to end by itself. Node waits
+ * for what it starts; at `process.exit` and signals there is no time for it.
+ */
+class LastWork {
+  readonly #acts = new Set<() => void>();
+  readonly #run = (): void => {
+    for (const act of this.#acts) act();
+  };
+
+  add(act: () => void): () => void {
+    if (this.#acts.size === 0) process.on('beforeExit', this.#run);
+    this.#acts.add(act);
+    return () => {
+      this.#acts.delete(act);
+      if (this.#acts.size === 0) process.off('beforeExit', this.#run);
+    };
+  }
+}
+
+const lastOfThisProcess = new LastWork();
+
+/**
+ * Has something done when this process is about to end by itself: what lies ready does not keep it
+ * running, and should not be left to be swept by the next one.
+ *
+ * @param act - called again as often as it gave the process something to do
+ * @returns forgets it
+ */
+export function beforeEnd(act: () => void): () => void {
+  return lastOfThisProcess.add(act);
+}

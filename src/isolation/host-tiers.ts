@@ -1,4 +1,5 @@
 import type { TierShortfall } from './choose-runner.ts';
+import { beforeEnd } from './exit-guard.ts';
 import { type LayerSupport, probeLayers } from './host-support.ts';
 import type { Shortfall } from './host-support-error.ts';
 import { type LinuxHost, probeLinuxHost } from './linux-host.ts';
@@ -40,7 +41,7 @@ export async function openHostTiers(
 ): Promise<HostTiers> {
   probed ??= probeLinuxHost();
   const host = await probed;
-  const pool = bounds === null ? null : new WorkerPool<WorkerSeat>(bounds);
+  const pool = bounds === null ? null : openPool(bounds);
   const weak = [new ProcessRunner(pool), new ThreadRunner()];
   if ('cause' in host) {
     const shortfalls = (['hardened', 'isolated'] as const).map((tier) => ({ tier, ...host }));
@@ -53,4 +54,12 @@ export async function openHostTiers(
   }
   const isolated = new LinuxRunner('isolated', host, protectedPaths, {}, pool);
   return { runners: [isolated, hardened, ...weak], shortfalls: [], pool };
+}
+
+/** Nobody has to close an enforcer for its idle workers to be gone when the program ends. */
+function openPool(bounds: PoolBounds): WorkerPool<WorkerSeat> {
+  const pool: WorkerPool<WorkerSeat> = new WorkerPool<WorkerSeat>(bounds, {
+    onClose: beforeEnd(() => void pool.clear()),
+  });
+  return pool;
 }

@@ -5,7 +5,7 @@ export {
   RESULT_DEPTH_MAX,
 } from '../../worker/protocol.ts';
 export { chooseRunner, type RunnerChoice, type TierShortfall } from './choose-runner.ts';
-export type { EgressRecord } from './egress-proxy.ts';
+export type { EgressRecord } from './egress-gate.ts';
 export type { ExplanationSection } from './explanation.ts';
 export { FunctionRunner, TRUSTED_KEYS, type Trust } from './function-runner.ts';
 export type { LayerSupport } from './host-support.ts';

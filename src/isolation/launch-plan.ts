@@ -1,4 +1,5 @@
 import type { Layer } from '../call.ts';
+import type { Resolution } from './egress-gate.ts';
 import type { LaunchRow } from './launch-table.ts';
 import type { LimitWatch, OnBlind, OnBreach, UsageBefore } from './limit-watch.ts';
 import type { ProcessTree } from './process-tree.ts';
@@ -15,6 +16,8 @@ export interface LaunchPlan {
   readonly layers: readonly Layer[];
   /** SHA-256 of the system call filter; null where there is none. */
   readonly profileDigest: string | null;
+  /** Present when the supervisor makes the requests of `fetch`: how it finds addresses then. */
+  readonly fetchResolution?: Resolution;
   /** Present when `file` is the launcher. */
   readonly launch?: LauncherPlan;
   /** Watches memory, CPU time and processes, from what the worker had used before. */
@@ -26,6 +29,8 @@ export interface LaunchPlan {
   ) => LimitWatch;
   /** Processes that are there before the tool adds any; 1 unless given. */
   readonly ownProcesses?: number;
+  /** How many there are now; unless given, those that can be seen to belong to the tree. */
+  readonly countProcesses?: () => number;
   /** What the worker has used so far: `before` of its next call. */
   readonly usage: (tree: ProcessTree) => Promise<UsageBefore>;
   /** Ends what a kill of the process tree may have missed. */

@@ -9,6 +9,7 @@ import type { CallCgroup } from './cgroup-call.ts';
 import { watchCgroup } from './cgroup-watch.ts';
 import { fileKey } from './disk-usage.ts';
 import { type DiskWatch, watchBoth } from './disk-watch.ts';
+import type { Resolution } from './egress-gate.ts';
 import { buildEnvironment } from './environment.ts';
 import type { ExplanationSection } from './explanation.ts';
 import type { FilesystemView } from './filesystem-view.ts';
@@ -52,6 +53,8 @@ export interface LinuxCall {
   readonly scratch: string;
   /** The proxy that is the call's only way out, where the policy names domains. */
   readonly egress: { readonly socketPath: string; readonly credentials: string } | null;
+  /** How the supervisor finds addresses for a call without a network of its own. */
+  readonly resolution: Resolution;
   /** Never readable for a tool: trail, policies, keys, state. */
   readonly protectedPaths: readonly string[];
   /** Those of earlier calls. */
@@ -111,6 +114,7 @@ export function planLinuxCall(call: LinuxCall): LinuxPlan {
     layers: layersOf(call, choice),
     profileDigest: filter.digest,
     masks: view.masks,
+    ...(brokersFetch(call) ? { fetchResolution: call.resolution } : {}),
     isCurrent,
     launch: {
       architecture: host.launcher.architecture,
@@ -135,6 +139,11 @@ export function planLinuxCall(call: LinuxCall): LinuxPlan {
     ownProcesses: isIsolated ? 1 + SANDBOX_PROCESSES : 1,
     usage: async (tree) => (cgroup === null ? usageOf(tree) : cgroup.readUsage()),
   };
+}
+
+/** At `hardened` there is no network to empty: the supervisor makes the requests. */
+function brokersFetch({ job, tier }: LinuxCall): boolean {
+  return tier === 'hardened' && typeof job.confinement.network === 'object';
 }
 
 /** Everything that runs for the call. 0 is a process that cannot be seen from here. */
@@ -363,10 +372,11 @@ function innerRows({ call, view, env, program, filterFor }: Parts): Rows {
 }
 
 function landlockRules(
-  { host, job, egress }: LinuxCall,
+  call: LinuxCall,
   { read, write, execute }: FilesystemView,
   { ownProc }: Pick<LandlockRules, 'ownProc'>,
 ): LandlockRules {
+  const { host, job, egress } = call;
   return {
     abi: host.landlockAbi,
     // Opened after the change of user, by the row for `ownProc`: the link would be the supervisor's.
@@ -375,7 +385,7 @@ function landlockRules(
     execute,
     unixSockets: egress === null ? [] : [EGRESS_SOCKET],
     ownProc,
-    denyTcpAndUdp: job.confinement.network === 'none',
+    denyTcpAndUdp: job.confinement.network === 'none' || brokersFetch(call),
   };
 }
 
@@ -394,10 +404,8 @@ function resourceLimits({ job, host, uid, cgroup }: LinuxCall): LaunchResourceLi
   };
 }
 
-function layersOf(
-  { job, tier, host, uid, cgroup, owners, disk }: LinuxCall,
-  { profile, exec }: SandboxChoice,
-): readonly Layer[] {
+function layersOf(call: LinuxCall, { profile, exec }: SandboxChoice): readonly Layer[] {
+  const { job, tier, host, uid, cgroup, owners, disk, egress } = call;
   const { network } = job.confinement;
   return [
     ...['own-process', 'scrubbed-environment', 'wall-clock', 'output-cap'],
@@ -411,7 +419,8 @@ function layersOf(
     ...(cgroup?.layers ?? ['memory-sampled', 'cpu-sampled', 'processes-sampled']),
     ...(tier === 'isolated' ? ['pid-namespace', 'mount-namespace', 'ipc-namespace'] : []),
     ...(tier === 'isolated' && network !== 'unrestricted' ? ['network-namespace'] : []),
-    ...(typeof network === 'object' ? ['egress-proxy'] : []),
+    ...(egress === null ? [] : ['egress-proxy']),
+    ...(brokersFetch(call) ? ['brokered-fetch'] : []),
   ];
 }
 

@@ -7,12 +7,8 @@ import { MountPoints } from './bubblewrap-mount-points.ts';
 import { createCallCgroup } from './cgroup.ts';
 import type { CallCgroup } from './cgroup-call.ts';
 import { type DiskWatch, prepareDiskWatch } from './disk-watch.ts';
-import {
-  type EgressProxy,
-  type EgressProxyOptions,
-  type EgressRecord,
-  startEgressProxy,
-} from './egress-proxy.ts';
+import type { EgressGateOptions, EgressRecord, Resolution } from './egress-gate.ts';
+import { type EgressProxy, startEgressProxy } from './egress-proxy.ts';
 import type { ExplanationSection } from './explanation.ts';
 import { ViewCache } from './filesystem-view-cache.ts';
 import type { Holdings } from './holdings.ts';
@@ -46,9 +42,6 @@ const ENFORCES = [
   'resource_limits.max_disk_mb',
   'resource_limits.max_output_size_bytes',
 ];
-
-/** How the egress proxy finds addresses, and which it never connects to. */
-export type Resolution = Pick<EgressProxyOptions, 'resolve' | 'forbidden'>;
 
 /**
  * Confines a call by the kernel before its program starts: the launcher sets limits, Landlock, a
@@ -93,7 +86,8 @@ export class LinuxRunner implements Runner {
 
   unsuited(target: ResolvedTarget, confinement: Confinement): Shortfall | null {
     const { network, filesystem } = confinement;
-    if (typeof network === 'object' && this.tier === 'hardened') return NO_DOMAINS;
+    const isBrokered = typeof network === 'object' && this.tier === 'hardened';
+    if (isBrokered && target.kind !== 'module') return NO_DOMAINS;
     if (this.tier === 'isolated') return null;
     const { profile, exec } = sandboxChoice(target, confinement);
     const isSameUser = this.#host.identities === null;
@@ -124,6 +118,7 @@ export class LinuxRunner implements Runner {
       uid,
       cgroup: null,
       egress: null,
+      resolution: this.#resolution,
       scratch: join(tmpdir(), 'enforcecore-scratch'),
       protectedPaths: this.#protectedPaths,
       views: this.#views,
@@ -150,6 +145,7 @@ export class LinuxRunner implements Runner {
     const plan = planLinuxCall({
       ...acquired,
       settleMasks: (masks) => this.#runningMasks.settled(masks),
+      resolution: this.#resolution,
       job: spec,
       scratch,
       tier: this.tier,
@@ -166,7 +162,13 @@ export class LinuxRunner implements Runner {
     const addresses = ownAddresses(spec);
     const contain = (): Promise<void> => this.#contain(uid, cgroup);
     return {
-      plan: { ...plan, contain, isContained: cgroup !== null },
+      plan: {
+        ...plan,
+        contain,
+        ...(cgroup === null
+          ? {}
+          : { isContained: true, countProcesses: () => cgroup.countProcesses() }),
+      },
       attend,
       isCurrent: () =>
         plan.isCurrent() &&
@@ -174,8 +176,17 @@ export class LinuxRunner implements Runner {
         this.#pinnedPaths.swappedIn(filesystem) === null,
       mayWait: plan.masks.every(({ exists }) => exists) && !countsWritePaths,
       // What one call left connected would be the next one's.
-      mayServeAgain: egress === null,
+      mayServeAgain: egress === null && this.#showsWhatIsLeft(spec, cgroup),
     };
+  }
+
+  /**
+   * Whether a process or connection that one call leaves behind would be seen before the next. A
+   * daemon leaves the tree of a `hardened` worker, and is then only found in its control group.
+   */
+  #showsWhatIsLeft({ target, confinement }: WorkerSpec, cgroup: CallCgroup | null): boolean {
+    const canStart = sandboxChoice(target, confinement).exec !== 'none';
+    return this.tier === 'isolated' || cgroup !== null || !canStart;
   }
 
   async #acquire(spec: WorkerSpec, scratch: string, holdings: Holdings): Promise<Acquired> {
@@ -188,10 +199,8 @@ export class LinuxRunner implements Runner {
     const open = await openOwners(this.#host.launcher, owners, uid ?? 0);
     holdings.add(open.close);
     const ear = new EgressEar();
-    const egress = await startEgress(spec, scratch, {
-      ...this.#resolution,
-      onRecord: ear.onRecord,
-    });
+    const way = { ...this.#resolution, onRecord: ear.onRecord };
+    const egress = this.tier === 'isolated' ? await startEgress(spec, scratch, way) : null;
     if (egress !== null) holdings.add(() => egress.close());
     // At `isolated` the folder stays the supervisor's: it holds the socket, and a tmpfs lies over it.
     if (uid !== null && this.tier === 'hardened') await chown(scratch, uid, uid);
@@ -240,7 +249,7 @@ class EgressEar {
 async function startEgress(
   { confinement }: WorkerSpec,
   scratch: string,
-  options: Resolution & Pick<EgressProxyOptions, 'onRecord'>,
+  options: Resolution & Pick<EgressGateOptions, 'onRecord'>,
 ): Promise<EgressProxy | null> {
   const rules = confinement.network;
   if (typeof rules !== 'object') return null;
@@ -285,8 +294,9 @@ function layersAlwaysThere(tier: 'hardened' | 'isolated', host: LinuxHost): read
 }
 
 const NO_DOMAINS: Shortfall = {
-  cause: 'connections to named domains only need a network namespace',
-  remedy: 'install bubblewrap, or write `network: unrestricted`',
+  cause: 'a command needs a network namespace to reach named domains and no others',
+  remedy:
+    'install bubblewrap, make the tool a module that uses `fetch`, or write `network: unrestricted`',
 };
 const NO_COMPAT: Shortfall = {
   cause: 'profile `compat` needs tier `isolated` or a user of its own',

@@ -1,6 +1,6 @@
 import type { Confinement, Failure, Layer, LimitKind, Tier } from '../call.ts';
 import type { ErrorCode } from '../errors.ts';
-import type { EgressRecord } from './egress-proxy.ts';
+import type { EgressRecord } from './egress-gate.ts';
 import type { ExplanationSection } from './explanation.ts';
 import type { Shortfall } from './host-support-error.ts';
 import type { ResolvedTarget } from './tool-target.ts';

@@ -8,9 +8,13 @@
  * before anything is killed, so that our own SIGKILL is never mistaken for a crash.
  */
 
+import type { FetchReply } from '../../worker/fetch-protocol.ts';
+import type { StartMessage } from '../../worker/protocol.ts';
 import type { LimitKind } from '../call.ts';
 import { ABORT_GRACE_MS, CallTimers } from './call-timers.ts';
 import type { ChildExit } from './child.ts';
+import type { EgressRecord } from './egress-gate.ts';
+import { FetchBroker } from './fetch-broker.ts';
 import { terminateGroup } from './kill-tree.ts';
 import type { LaunchPlan } from './launch-plan.ts';
 import { type LimitWatch, NOTHING_USED, type UsageBefore } from './limit-watch.ts';
@@ -19,6 +23,7 @@ import { emptyReport, type Job, type RunEnd, type RunReport, type StopReason } f
 import { StartedWorker, type WorkerAttendant } from './started-worker.ts';
 import { changedTarget } from './target-check.ts';
 import type { CallListener } from './worker-channel.ts';
+import { WorkerMessageError } from './worker-message.ts';
 
 /** What a worker may return or print even when the policy says `unlimited`. */
 const OUTPUT_BYTES_CEILING = 256 * 1024 * 1024;
@@ -96,6 +101,7 @@ class Supervision {
   readonly #job: Job;
   readonly #isKept: boolean;
   readonly #outputBytesMax: number;
+  readonly #broker: FetchBroker | null;
   readonly #watch: LimitWatch;
   readonly #timers: CallTimers = new CallTimers();
   #announceEnd: () => void = () => {};
@@ -116,6 +122,7 @@ class Supervision {
     this.ended = new Promise((resolve) => {
       this.#announceEnd = resolve;
     });
+    this.#broker = openBroker(worker, job);
     this.#watch = worker.plan.watch(
       worker.tree,
       (limit) => this.#breach(limit),
@@ -131,6 +138,8 @@ class Supervision {
   async conclude(): Promise<Performed> {
     this.#timers.clear();
     this.#job.stop.removeEventListener('abort', this.#onStop);
+    this.#broker?.destroy();
+    if (this.#broker?.isRecorded === false) this.#end = notRecorded();
     const isKept = this.#isKept && this.#isWell && (await this.#mayServeAgain());
     if (!isKept) await this.#worker.end();
     this.#breachAtEnd ??= this.#watch.stop();
@@ -197,8 +206,16 @@ class Supervision {
     const changed = changedTarget(this.#job.target);
     if (changed !== null) this.#settle(changed);
     else if (channel?.serve(this.#job.callId, this.#listener) === true)
-      channel.sendText(startMessage(this.#job, this.#outputBytesMax, this.#isKept));
+      channel.sendText(this.#startMessage());
     else this.#onViolation('the worker does not wait for a call');
+  }
+
+  #startMessage(): string {
+    return startMessage(this.#job, {
+      resultBytesMax: this.#outputBytesMax,
+      ...(this.#isKept ? { more: true } : {}),
+      ...(this.#broker === null ? {} : { brokersFetch: true }),
+    });
   }
 
   get #listener(): CallListener {
@@ -206,6 +223,11 @@ class Supervision {
     return {
       log: (message) => onLog?.(message),
       progress: (done, total) => onProgress?.(done, total),
+      fetch: (message) => {
+        if (this.#broker === null)
+          throw new WorkerMessageError('a request without being offered any');
+        this.#broker.receive(message);
+      },
       overflow: () => this.#breach('output'),
       result: (value, bytes) => {
         this.#resultBytes = bytes;
@@ -263,17 +285,27 @@ class Supervision {
   }
 }
 
+/** What makes the requests of a call that has no network but may reach some domains. */
+function openBroker(
+  { plan, channel }: StartedWorker,
+  { confinement, onEgress }: Job,
+): FetchBroker | null {
+  const { fetchResolution } = plan;
+  if (fetchResolution === undefined || channel === null) return null;
+  const onRecord = (record: EgressRecord): void => onEgress?.(record);
+  const reply = (message: FetchReply): void => channel.send(message);
+  return new FetchBroker({ ...fetchResolution, rules: confinement.network, onRecord, reply });
+}
+
 /** The arguments are text already; they are spliced in so that they are not serialised twice. */
 function startMessage(
   { callId, tool, target, argsJson }: Job,
-  resultBytesMax: number,
-  isKept: boolean,
+  more: Pick<StartMessage, 'resultBytesMax' | 'more' | 'brokersFetch'>,
 ): string {
   if (target.kind !== 'module') throw new TypeError('only modules are started by message');
   const { module } = target;
   const name = target.export === undefined ? {} : { export: target.export };
-  const more = isKept ? { more: true } : {};
-  const start = { type: 'start', callId, tool, module, ...name, ...more, resultBytesMax };
+  const start = { type: 'start', callId, tool, module, ...name, ...more };
   return `${JSON.stringify(start).slice(0, -1)},"args":${argsJson}}`;
 }
 
@@ -290,6 +322,14 @@ function notConfined(message: string): RunEnd {
     status: 'isolation-unavailable',
     code: 'ENF_ISOLATION_UNAVAILABLE',
     message: `the worker is not confined as asked: ${message}`,
+  };
+}
+
+function notRecorded(): RunEnd {
+  return {
+    status: 'crashed',
+    code: 'ENF_INTERNAL',
+    message: 'a request of the tool could not be recorded, so the call counts for nothing',
   };
 }
 

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import {
   encodeFrame,
+  type FetchMessage,
   FrameDecoder,
   FrameError,
   type SupervisorMessage,
@@ -10,6 +11,8 @@ import {
 import type { Json } from '../call.ts';
 import { frameBytesMaxFor, parseWorkerMessage, WorkerMessageError } from './worker-message.ts';
 
+/** What the worker leaves unread before it is not listened to either. */
+const UNREAD_BYTES_MAX = 262_144;
 /** Log and progress messages one call may send; more is a flood. */
 const NOTICES_MAX = 10_000;
 
@@ -27,6 +30,12 @@ export interface WorkerListener {
 export interface CallListener {
   log(message: string): void;
   progress(done: number, total: number): void;
+  /**
+   * Any number of times.
+   *
+   * @throws {WorkerMessageError} when the worker may not say this now
+   */
+  fetch(message: FetchMessage): void;
   /** Any number of times: more log text than `outputBytesMax`. */
   overflow(): void;
   /** Once, and `failed` then never. */
@@ -58,6 +67,7 @@ export class WorkerChannel {
   readonly #listener: WorkerListener;
   #state: 'starting' | 'waiting' | 'serving' | 'answered' | 'closed' = 'starting';
   #call: ServedCall | null = null;
+  #isWaiting = false;
 
   constructor(stream: Duplex, outputBytesMax: number, listener: WorkerListener) {
     this.#stream = stream;
@@ -97,7 +107,20 @@ export class WorkerChannel {
 
   /** For a message whose arguments are text already. */
   sendText(json: string): void {
-    if (this.#stream.writable) this.#stream.write(encodeFrame(json));
+    if (!this.#stream.writable) return;
+    this.#stream.write(encodeFrame(json));
+    if (this.#stream.writableLength > UNREAD_BYTES_MAX) this.#waitUntilRead();
+  }
+
+  /** Whoever asks without reading the answers would fill our memory with them. */
+  #waitUntilRead(): void {
+    if (this.#isWaiting) return;
+    this.#isWaiting = true;
+    this.#stream.pause();
+    this.#stream.once('drain', () => {
+      this.#isWaiting = false;
+      if (this.#state !== 'closed') this.#stream.resume();
+    });
   }
 
   #read(chunk: Buffer): void {
@@ -123,6 +146,7 @@ export class WorkerChannel {
     }
     if (message.callId !== call.callId) return this.#violation('a message for another call');
     if (message.type === 'log' || message.type === 'progress') return this.#notice(call, message);
+    if (isFetchMessage(message)) return call.listener.fetch(message);
     this.#state = 'answered';
     // What waits for another call holds nothing of the last one.
     this.#call = null;
@@ -164,4 +188,10 @@ export class WorkerChannel {
     this.#stream.removeAllListeners('data');
     this.#listener.violation(`the worker sent ${what}`);
   }
+}
+
+function isFetchMessage(
+  message: WorkerMessage,
+): message is FetchMessage & { readonly callId: string } {
+  return message.type.startsWith('fetch');
 }

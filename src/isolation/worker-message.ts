@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { FETCH_PIECE_BYTES_MAX, FETCHES_MAX } from '../../worker/fetch-protocol.ts';
 import {
   FRAME_OVERHEAD_BYTES,
   IJsonError,
@@ -9,6 +10,18 @@ import {
 } from '../../worker/protocol.ts';
 
 const callId = z.string().max(64);
+/** Of a request: what may not be asked for at all is said by its broker. */
+const id = z.int().min(1).max(FETCHES_MAX);
+const data = z
+  .string()
+  .min(1)
+  .max(4 * Math.ceil(FETCH_PIECE_BYTES_MAX / 3));
+const request = z.strictObject({
+  method: z.string(),
+  url: z.string(),
+  headers: z.array(z.tuple([z.string(), z.string()])),
+  body: z.strictObject({ bytes: z.number().exactOptional() }).exactOptional(),
+});
 
 /** What a worker may say. Anything else ends the call as a protocol violation. */
 const workerMessage: z.ZodType<WorkerMessage> = z.discriminatedUnion('type', [
@@ -21,6 +34,9 @@ const workerMessage: z.ZodType<WorkerMessage> = z.discriminatedUnion('type', [
     done: z.number().nonnegative(),
     total: z.number().nonnegative(),
   }),
+  z.strictObject({ type: z.literal('fetch'), callId, id, request }),
+  z.strictObject({ type: z.literal('fetch-data'), callId, id, data }),
+  z.strictObject({ type: z.literal(['fetch-pull', 'fetch-end', 'fetch-cancel']), callId, id }),
   z.strictObject({ type: z.literal('result'), callId, value: z.unknown().optional() }),
   z.strictObject({
     type: z.literal('failed'),

@@ -74,6 +74,7 @@ const MEMORY_GUESS_BYTES = 48 * 2 ** 20;
 export class WorkerPool<W extends PooledWorker> {
   readonly #bounds: PoolBounds;
   readonly #clock: () => number;
+  readonly #onClose: () => void;
   readonly #lines = new Map<string, Line<W>>();
   readonly #leaving = new Set<Promise<unknown>>();
   readonly #failures: unknown[] = [];
@@ -83,10 +84,20 @@ export class WorkerPool<W extends PooledWorker> {
   #starting = 0;
   #closing: Promise<void> | null = null;
 
-  /** @param clock - milliseconds that never go back */
-  constructor(bounds: PoolBounds, clock: () => number = () => performance.now()) {
+  /**
+   * @param options.clock - milliseconds that never go back
+   * @param options.onClose - called once, when it is closed
+   */
+  constructor(
+    bounds: PoolBounds,
+    {
+      clock = () => performance.now(),
+      onClose = () => {},
+    }: { readonly clock?: () => number; readonly onClose?: () => void } = {},
+  ) {
     this.#bounds = bounds;
     this.#clock = clock;
+    this.#onClose = onClose;
     this.#sweeper = setInterval(() => this.sweep(), bounds.idleMs / 2);
     this.#sweeper.unref();
   }
@@ -108,7 +119,7 @@ export class WorkerPool<W extends PooledWorker> {
       worker,
       leave: (back = null) => {
         line.inUse -= 1;
-        if (back !== null) this.#keep(line, back);
+        if (back !== null && !this.#keep(line, back)) this.#discard(back);
         this.#refillAfter(0);
       },
       forbid: () => {
@@ -190,14 +201,13 @@ export class WorkerPool<W extends PooledWorker> {
     return null;
   }
 
-  #keep(line: Line<W>, worker: W): void {
+  /** @returns false when it is not wanted any more, or there is no room for it */
+  #keep(line: Line<W>, worker: W): boolean {
     const isKnown = [...this.#lines.values()].includes(line) && !line.isForbidden;
-    if (!isKnown || this.#closing !== null || !this.#makeRoom(line)) {
-      this.#discard(worker);
-      return;
-    }
+    if (!isKnown || this.#closing !== null || !this.#makeRoom(line)) return false;
     line.ready.push({ worker, since: this.#clock() });
     worker.onFault(() => this.#onFault(line, worker));
+    return true;
   }
 
   #onFault(line: Line<W>, worker: W): void {
@@ -248,15 +258,14 @@ export class WorkerPool<W extends PooledWorker> {
       this.#failures.push(cause);
       return null;
     });
-    const started = prepared.then((worker) => {
+    const started = prepared.then(async (worker) => {
       this.#starting -= 1;
       line.starting -= 1;
       if (worker === null) line.faults += 1;
-      else {
-        this.#memoryGuess = worker.memoryBytes;
-        this.#keep(line, worker);
-      }
+      else this.#memoryGuess = worker.memoryBytes;
+      const isKept = worker !== null && this.#keep(line, worker);
       this.#startNext();
+      if (worker !== null && !isKept) await worker.end();
     });
     this.adopt(started);
   }
@@ -296,6 +305,7 @@ export class WorkerPool<W extends PooledWorker> {
 
   async #shutDown(): Promise<void> {
     clearInterval(this.#sweeper);
+    this.#onClose();
     if (this.#refill !== null) clearTimeout(this.#refill);
     // What was being started is ended when it is ready, and that has to be waited for, too.
     do await this.clear();

@@ -118,12 +118,12 @@ export class WorkerSeat {
       report = started;
     } catch (cause) {
       if (!isEnforceError(cause)) {
-        await takeApart(place);
+        await takeApart(place, true);
         throw cause;
       }
       report = emptyReport(unavailable(cause.message));
     }
-    return reportAfter(report, await takeApart(place));
+    return reportAfter(report, await takeApart(place, true));
   }
 
   /** It can be told to lie ready, as far as the host is concerned. */
@@ -176,7 +176,7 @@ export class WorkerSeat {
       const report = this.#served === 0 ? performed.report : markReused(performed.report);
       this.#served += 1;
       if (performed.isKept && (await this.#rest())) return { report, isKept: true };
-      return { report: reportAfter(report, await this.end()), isKept: false };
+      return { report: reportAfter(report, await this.#end(true)), isKept: false };
     } catch (cause) {
       await this.end();
       throw cause;
@@ -189,25 +189,26 @@ export class WorkerSeat {
    * @returns how a call must be said to have ended instead, when something stays behind
    */
   async end(): Promise<RunEnd | null> {
-    this.#ended ??= this.#end();
-    return this.#ended;
+    return this.#end(false);
   }
 
-  async #end(): Promise<RunEnd | null> {
-    let left: RunEnd | null = null;
-    try {
-      await this.#worker.end();
-    } finally {
-      left = await takeApart(this.#place);
-    }
-    return left;
+  /** @param isCall - a call waits: what may be done later is */
+  async #end(isCall: boolean): Promise<RunEnd | null> {
+    this.#ended ??= this.#worker.end().then(
+      () => takeApart(this.#place, isCall),
+      async (cause: unknown) => {
+        await takeApart(this.#place, isCall);
+        throw cause;
+      },
+    );
+    return this.#ended;
   }
 
   /** @returns false when the tool left more than the worker itself, or that cannot be seen */
   async #rest(): Promise<boolean> {
     const { plan, tree } = this.#worker;
     try {
-      const processes = (await tree.refresh()).length;
+      const processes = plan.countProcesses?.() ?? (await tree.refresh()).length;
       this.#before = await plan.usage(tree);
       this.#worker.hold(false);
       return processes === (plan.ownProcesses ?? 1) && this.#worker.isWaiting;
@@ -218,15 +219,18 @@ export class WorkerSeat {
 }
 
 /** Releases what a place holds and removes its folder, whatever of it fails. */
-async function takeApart({ scratch, holdings, afterwards }: Place): Promise<RunEnd | null> {
+async function takeApart(
+  { scratch, holdings, afterwards }: Place,
+  isCall: boolean,
+): Promise<RunEnd | null> {
   let left: RunEnd | null = null;
   try {
     await holdings.release();
   } finally {
     left = await takeScratchAway(scratch);
     const work = holdings.releaseLate();
-    if (afterwards === null) await work;
-    else afterwards(work);
+    if (isCall && afterwards !== null) afterwards(work);
+    else await work;
   }
   return left;
 }

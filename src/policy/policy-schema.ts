@@ -233,7 +233,11 @@ const isolation = z.strictObject({
     .describe('Layers without which nothing runs: `landlock`, `cgroup-memory`, …'),
   profile: z.enum(['strict', 'compat', 'off']).exactOptional().describe('System call profile.'),
   exec: z.enum(['none', 'any']).exactOptional().describe('Whether the tool may start processes.'),
-  reuse: count(1, 1_000_000).exactOptional().describe('Calls one worker may serve.'),
+  reuse: count(1, 1_000_000)
+    .exactOptional()
+    .describe(
+      'Calls that one prepared worker may serve, one after another, for tools trusted with what their other calls left: see docs/isolation.md.',
+    ),
 });
 
 const audit = z.strictObject({

@@ -7,6 +7,7 @@ import {
   STRATEGIES,
   type Strategy,
 } from './categories.ts';
+import { checkRules } from './check-rules.ts';
 import { piiDetectors, secretDetectors } from './detectors.ts';
 import type { Detector } from './finding.ts';
 import { type CompiledPattern, PatternRegistry } from './pattern-registry.ts';
@@ -47,6 +48,7 @@ export function planFor(
   rules: RedactionRules,
   registry: PatternRegistry | undefined,
 ): RedactionPlan {
+  checkRules(rules);
   const wanted = wantedBy(rules);
   const patterns = [...(registry?.patterns ?? []), ...ownPatterns(rules)];
   const replacementOf = replacements(wanted, patterns);

@@ -1,3 +1,4 @@
+import { checkDirection } from './check-rules.ts';
 import type { Finding } from './finding.ts';
 import type { PatternRegistry } from './pattern-registry.ts';
 import { type Direction, planFor, type RedactionPlan } from './plan.ts';
@@ -89,6 +90,7 @@ const TEXT: Place = { path: '', hint: '', kind: 'data', isExempt: false, depth: 
 const ABOVE: Place = { ...TEXT, depth: -1 };
 
 function scannerFor(plan: RedactionPlan, direction: Direction, isExempt: boolean): Scanner {
+  checkDirection(direction);
   if (isExempt) return plan.exemptScanner;
   return direction === 'input' ? plan.input : plan.output;
 }

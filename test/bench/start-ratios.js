@@ -1,4 +1,4 @@
-// `npm run bench:start`: what a call costs at each tier, cold and on a prepared worker, against a bare
+// Part of `npm run bench`: what a call costs at each tier, cold and on a prepared worker, against a bare
 // fork of Node and a fresh worker thread, interleaved in one run. It shows the cost of a start, not of
 // a loaded machine or of a tool's imports. A warm call finds its worker ready: the pool is given the
 // time to prepare one between the calls, which is not measured. `back to back` leaves it none: every

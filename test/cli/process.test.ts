@@ -115,6 +115,69 @@ test('kill -9 of the supervisor leaves the decision as evidence', async () => {
   expect(await verifyTrail(trail)).toMatchObject({ ok: true });
 });
 
+test('kill ends a running call in another process, and lets none start until it is reset', async () => {
+  const file = join(root, 'to-be-killed');
+  const state = join(root, 'state');
+  const words = ['run', '--policy', policy, '--state', state];
+  const { child, trail } = start([...words, tool('spin-and-trap.mjs'), '--set', `file=${file}`]);
+  const finished = ended(child);
+  const [pid] = (await fileOf(file)) as [number];
+  const kill = (...more: readonly string[]) =>
+    ended(start(['kill', '--state', state, ...more]).child);
+  expect(await kill('--reason', 'runaway agent')).toMatchObject({ code: 0, err: '' });
+  const { code, err } = await finished;
+  expect({ code, isRunning: isRunning(pid) }).toEqual({ code: 4, isRunning: false });
+  expect(err).toContain('killed: tool `spin-and-trap`: kill switch: runaway agent');
+  expect(entriesOf(trail).map(({ type, status }) => [type, status])).toContainEqual([
+    'outcome',
+    'killed',
+  ]);
+  const add = [tool('add.mjs'), '--set', 'a=1', '--set', 'b=1'];
+  expect(await ended(start([...words, ...add]).child)).toMatchObject({ code: 3, out: '' });
+  expect(await kill('--reset')).toMatchObject({ code: 0 });
+  expect(await ended(start([...words, ...add]).child)).toMatchObject({ code: 0, out: '2\n' });
+});
+
+describe('a dry run', () => {
+  const lines = (count: number) =>
+    `${'{"tool":"a","args":{"q":"ann@example.org"}}\n'.repeat(count)}`;
+
+  test('ends quietly when `head` has enough', () => {
+    const calls = join(root, 'many.jsonl');
+    writeFileSync(calls, lines(20_000));
+    const script = `"$0" "$1" dry-run "$2" --calls "$3" | head -n 1; echo "\${PIPESTATUS[0]}"`;
+    const result = spawnSync('bash', ['-c', script, process.execPath, BIN, policy, calls], {
+      encoding: 'utf8',
+      env: { PATH: process.env['PATH'], HOME: root },
+    });
+    expect({ out: result.stdout, err: result.stderr }).toEqual({
+      out: '1: allow a, redacts email 1\n0\n',
+      err: '',
+    });
+  });
+
+  test('waits for a slow reader instead of keeping its output', async () => {
+    const { child } = start(['dry-run', policy, '--calls', '-', '--json']);
+    child.stdin?.on('error', () => {});
+    child.stdin?.write(lines(50_000));
+    // Nobody reads: the pipe is full, and the program must not go on taking its input.
+    await once(child.stdout ?? child, 'readable');
+    const taken = child.stdin?.writableLength ?? 0;
+    expect(taken).toBeGreaterThan(1_000_000);
+    child.stdin?.end();
+    const { code, out } = await ended(child);
+    expect({ code, lines: out.split('\n').length }).toEqual({ code: 0, lines: 50_002 });
+  });
+});
+
+test('streams that are closed from the start are no crash', () => {
+  const script = '"$0" "$1" validate "$2" <&- >&- 2>&-; echo $?';
+  const result = spawnSync('sh', ['-c', script, process.execPath, BIN, policy], {
+    encoding: 'utf8',
+  });
+  expect(result.stdout).toBe('0\n');
+});
+
 describe('a reader of stdout', () => {
   test('that goes away is no error', async () => {
     const { child } = start([

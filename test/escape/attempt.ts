@@ -14,7 +14,7 @@ import type {
   ToolTarget,
 } from '../../src/call.ts';
 import { chooseRunner } from '../../src/isolation/choose-runner.ts';
-import type { EgressRecord } from '../../src/isolation/egress-proxy.ts';
+import type { EgressRecord } from '../../src/isolation/egress-gate.ts';
 import { emptyReport, type Job, type Runner, type RunReport } from '../../src/isolation/runner.ts';
 import { confinement, makeJob } from '../fixtures/job.ts';
 import { ProcessFinder } from './process-finder.ts';

@@ -1,7 +1,8 @@
 import type { Tier } from '../../src/call.ts';
+import type { Resolution } from '../../src/isolation/egress-gate.ts';
 import type { Shortfall } from '../../src/isolation/host-support-error.ts';
 import { type LinuxHost, probeLinuxHost } from '../../src/isolation/linux-host.ts';
-import { LinuxRunner, type Resolution } from '../../src/isolation/linux-runner.ts';
+import { LinuxRunner } from '../../src/isolation/linux-runner.ts';
 import { ProcessRunner } from '../../src/isolation/process-runner.ts';
 import type { Runner } from '../../src/isolation/runner.ts';
 import { ThreadRunner } from '../../src/isolation/thread-runner.ts';

@@ -142,6 +142,7 @@ describe.skipIf(skip)('a control group of this host', () => {
     await group.remove();
     expect(group.readUsage()).toEqual({
       cpuMs: 0,
+      memoryBytes: 0,
       peakMemoryBytes: 0,
       oomKills: 0,
       pidsMaxEvents: 0,

@@ -12,10 +12,10 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { EgressRecord } from '../../src/isolation/egress-gate.ts';
 import {
   type EgressProxy,
   type EgressProxyOptions,
-  type EgressRecord,
   startEgressProxy,
 } from '../../src/isolation/egress-proxy.ts';
 

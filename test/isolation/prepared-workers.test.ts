@@ -1,4 +1,6 @@
+import { spawnSync } from 'node:child_process';
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -90,6 +92,12 @@ function withReuse(job: Job, reuse: number): Job {
     ...job,
     confinement: { ...confinement, isolation: { ...confinement.isolation, reuse } },
   };
+}
+
+function mayExecute(job: Job): Job {
+  const { confinement } = job;
+  const filesystem = { ...confinement.filesystem, execute: ['/usr/bin'] };
+  return { ...job, confinement: { ...confinement, filesystem } };
 }
 
 const { runners: here, shortfalls } = await openHostTiers([]);
@@ -196,12 +204,12 @@ describe.each(['isolated', 'hardened', 'process'] as const)('%s: a prepared work
 
   test('is not what a call waits for that is stopped meanwhile', async () => {
     const { runner, pool } = await open();
-    const job = await makeJob(tool('mark-and-wait.mjs'), { file: join(tmpdir(), 'never-there') });
+    const job = await makeJob(tool('never-settles.mjs'));
     await prepareFor(runner, pool, job);
     const running = runner.run(job);
     job.halt({ status: 'killed', message: 'stop' });
     expect((await running).end).toMatchObject({ status: 'killed' });
-    expect(existsSync(join(tmpdir(), 'never-there'))).toBe(false);
+    expect(pool.readyCount).toBe(0);
   });
 
   test('is not prepared for a command, which runs from its start', async () => {
@@ -294,12 +302,15 @@ describe.each(['isolated', 'hardened', 'process'] as const)('%s: a prepared work
       'starts a daemon',
     ])('is thrown away when the tool %s after its call', async (how) => {
       const { runner, pool } = await open();
-      const job = withReuse(await makeJob(tool('linger.mjs'), { how }), 10);
-      const first = await runner.run(job);
-      // What comes between result and end of a call is the call's own fault.
-      expect(['ok', 'protocol-violation']).toContain(first.end.status);
-      await eventually(() => pool.readyCount === 0 || how === 'starts a daemon');
+      const job = mayExecute(withReuse(await makeJob(tool('linger.mjs'), { how }), 10));
+      const { end } = await runner.run(job);
+      // What comes between the result and the end of its call is that call's own fault.
+      expect(['ok', 'protocol-violation']).toContain(end.status);
+      // A daemon that nobody saw beside its parent is out of reach of the weakest tier.
       if (how === 'starts a daemon' && tier === 'process') return pool.clear();
+      const { scratch = '' } = end.status === 'ok' ? (end.value as { scratch: string }) : {};
+      // A part of a message tells nobody of itself: it is found at the worker's next turn.
+      if (how !== 'speaks in part') await eventually(() => !existsSync(scratch));
       const next = await runner.run({ ...job, callId: 'next', argsJson: '{}' });
       expect(next.end).toMatchObject({ status: 'ok', value: { calls: 1 } });
       expect(next.stdout).toBe('');
@@ -331,11 +342,37 @@ describe.each(['isolated', 'hardened', 'process'] as const)('%s: a prepared work
   });
 });
 
+test('a program that forgets to close its enforcer ends all the same, and leaves nothing', () => {
+  const root = mkdtempSync(join(tmpdir(), 'forgetful-'));
+  chmodSync(root, 0o755);
+  const script = `
+    import { readdirSync } from 'node:fs';
+    const { createEnforcer } = await import(${JSON.stringify(`${process.cwd()}/dist/src/index.js`)});
+    const enforcer = await createEnforcer({ audit: false });
+    const { status } = await enforcer.run(${JSON.stringify(tool('add.mjs'))}, { a: 1, b: 2 });
+    const own = () => readdirSync(process.env.TMPDIR).filter((name) => name.startsWith('enforcecore-'));
+    // The worker for a second call that never comes.
+    const until = Date.now() + 20_000;
+    while (own().length === 0 && Date.now() < until) await new Promise((done) => setTimeout(done, 5));
+    await new Promise((done) => setTimeout(done, 500));
+    console.log(JSON.stringify({ status, prepared: own().length }));`;
+  const { stdout, stderr, status } = spawnSync(
+    process.execPath,
+    ['--input-type=module', '-e', script],
+    { env: { ...process.env, TMPDIR: root }, encoding: 'utf8', timeout: 60_000 },
+  );
+  expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
+  expect(JSON.parse(stdout)).toEqual({ status: 'ok', prepared: 1 });
+  expect(readdirSync(root)).toEqual([]);
+  rmSync(root, { recursive: true });
+});
+
 describe.skipIf(!here.some(({ tier }) => tier === 'isolated'))('what changed since', () => {
   let folder: string;
   let file: string;
   beforeAll(() => {
     folder = realpathSync(mkdtempSync(join(tmpdir(), 'prepared-test-')));
+    chmodSync(folder, 0o755);
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

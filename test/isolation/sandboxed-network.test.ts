@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ToolTarget } from '../../src/call.ts';
-import type { EgressRecord } from '../../src/isolation/egress-proxy.ts';
+import type { EgressRecord } from '../../src/isolation/egress-gate.ts';
 import { type LinuxHost, probeLinuxHost } from '../../src/isolation/linux-host.ts';
 import { LinuxRunner } from '../../src/isolation/linux-runner.ts';
 import { ProcessRunner } from '../../src/isolation/process-runner.ts';

@@ -15,6 +15,7 @@ function openChannel(outputBytesMax = 1000) {
   const call: CallListener = {
     log: (message) => events.push(['log', message]),
     progress: (done, total) => events.push(['progress', done, total]),
+    fetch: (message) => events.push([message.type, message.id]),
     overflow: () => events.push(['overflow']),
     result: (value) => events.push(['result', value]),
     failed: (code, message) => events.push(['failed', code, message]),
@@ -157,4 +158,85 @@ test('does not write to a stream that is closed', async () => {
   const { channel, near } = openChannel();
   near.end();
   expect(() => channel.send({ type: 'abort', reason: 'late' })).not.toThrow();
+});
+
+describe('a worker that asks for requests', () => {
+  const ask = {
+    type: 'fetch',
+    callId: 'mine',
+    id: 1,
+    request: { method: 'GET', url: 'http://a.test/', headers: [['a', 'b']] },
+  };
+
+  test('is heard, as often as it asks', async () => {
+    const data = { type: 'fetch-data', callId: 'mine', id: 1, data: 'YQ==' };
+    const rest = ['fetch-pull', 'fetch-end', 'fetch-cancel'].map((type) => ({
+      type,
+      callId: 'mine',
+      id: 1,
+    }));
+    expect(await heard(READY, ask, data, ...rest)).toEqual([
+      ['ready'],
+      ['fetch', 1],
+      ['fetch-data', 1],
+      ['fetch-pull', 1],
+      ['fetch-end', 1],
+      ['fetch-cancel', 1],
+    ]);
+  });
+
+  test.each<[string, object]>([
+    ['no id', { ...ask, id: undefined }],
+    ['an id of zero', { ...ask, id: 0 }],
+    ['an id beyond all requests', { ...ask, id: 4097 }],
+    ['half an id', { ...ask, id: 1.5 }],
+    ['another call', { ...ask, callId: 'yours' }],
+    ['a header without a value', { ...ask, request: { ...ask.request, headers: [['a']] } }],
+    ['a header that is a number', { ...ask, request: { ...ask.request, headers: [['a', 1]] } }],
+    ['a body that is text', { ...ask, request: { ...ask.request, body: 'x' } }],
+    ['a length that is text', { ...ask, request: { ...ask.request, body: { bytes: '1' } } }],
+    ['a socket path', { ...ask, request: { ...ask.request, socketPath: '/run/docker.sock' } }],
+    ['a piece without data', { type: 'fetch-data', callId: 'mine', id: 1, data: '' }],
+    [
+      'a piece that is too large',
+      { type: 'fetch-data', callId: 'mine', id: 1, data: 'A'.repeat(43_693) },
+    ],
+    ['an answer of its own', { type: 'fetch-response', callId: 'mine', id: 1, status: 200 }],
+  ])('breaks the protocol with %s', async (_kind, message) => {
+    const { events, say } = openChannel(10 ** 6);
+    say(READY, message);
+    await eventually(() => events.length > 1);
+    expect(events.at(-1)?.[0]).toBe('violation');
+  });
+
+  test('breaks it after its result, and before it was ready', async () => {
+    expect((await heard(READY, RESULT, ask)).at(-1)?.[0]).toBe('violation');
+    expect((await heard(ask)).at(-1)?.[0]).toBe('violation');
+  });
+
+  test('is not read on while it leaves more unread than a little', async () => {
+    const { channel, near, far, events, say } = openChannel();
+    say(READY);
+    await eventually(() => events.length === 1);
+    const reply = { type: 'fetch-data', id: 1, data: 'x'.repeat(40_000) } as const;
+    for (let n = 0; n < 20; n += 1) channel.send(reply);
+    expect(near.isPaused()).toBe(true);
+    say(log('not heard yet'));
+    for (let turn = 0; turn < 5; turn += 1) await setImmediate();
+    expect(events).toEqual([['ready']]);
+    far.resume();
+    await eventually(() => events.length === 2);
+    expect(events[1]).toEqual(['log', 'not heard yet']);
+  });
+
+  test('stays unread after a violation, whatever it reads then', async () => {
+    const { channel, near, far, events, say } = openChannel();
+    say(READY, { type: 'nonsense' });
+    await eventually(() => events.length === 2);
+    const reply = { type: 'fetch-data', id: 1, data: 'x'.repeat(40_000) } as const;
+    for (let n = 0; n < 20; n += 1) channel.send(reply);
+    far.resume();
+    for (let turn = 0; turn < 50; turn += 1) await setImmediate();
+    expect(near.isPaused()).toBe(true);
+  });
 });

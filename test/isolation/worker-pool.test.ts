@@ -36,7 +36,7 @@ const BOUNDS = { workersMax: 4, memoryMbMax: 1024, idleMs: 10_000 };
 
 /** A pool, the workers that were started for it, and calls of a key that last until `leave`. */
 function openPool(bounds: Partial<typeof BOUNDS> = {}, memoryBytes = MB) {
-  const pool = new WorkerPool<FakeWorker>({ ...BOUNDS, ...bounds }, () => Date.now());
+  const pool = new WorkerPool<FakeWorker>({ ...BOUNDS, ...bounds }, { clock: () => Date.now() });
   const started: FakeWorker[] = [];
   const prepare = (key: string) => async () => {
     const worker = new FakeWorker(key, memoryBytes);

@@ -1,4 +1,5 @@
 import { createHash, createHmac } from 'node:crypto';
+import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createRedactor, redact } from '../../src/redaction/index.ts';
@@ -90,9 +91,42 @@ describe('rules', () => {
     [{ custom_patterns: [{ name: 'x', pattern: '(?=a)b' }] }, 'ENF_REDACTION_PATTERN'],
     [{ custom_patterns: [{ name: 'x', pattern: 'a*' }] }, 'ENF_REDACTION_PATTERN'],
     [{ custom_patterns: [{ name: 'x y', pattern: 'a' }] }, 'ENF_REDACTION_PATTERN'],
+    [{ pii: {} }, 'ENF_REDACTION_RULES'],
+    [{ pii_redaction: { category: ['ssn'] } }, 'ENF_REDACTION_RULES'],
+    [{ pii_redaction: true }, 'ENF_REDACTION_RULES'],
+    [{ pii_redaction: null }, 'ENF_REDACTION_RULES'],
+    [{ pii_redaction: { categories: 'ssn' } }, 'ENF_REDACTION_RULES'],
+    [{ pii_redaction: { categories: [1] } }, 'ENF_REDACTION_RULES'],
+    [{ pii_redaction: { exempt: 'args.to' } }, 'ENF_REDACTION_RULES'],
+    [{ pii_redaction: { enabled: 'no' } }, 'ENF_REDACTION_RULES'],
+    [{ pii_redaction: { salt: '' } }, 'ENF_REDACTION_RULES'],
+    [{ custom_patterns: { name: 'x', pattern: 'a' } }, 'ENF_REDACTION_RULES'],
+    [{ custom_patterns: [{ name: 'x', regex: 'a' }] }, 'ENF_REDACTION_RULES'],
+    [null, 'ENF_REDACTION_RULES'],
+    [[], 'ENF_REDACTION_RULES'],
   ])('refuses %j', async (rules, code) => {
     await expect(redact('text', rules as never)).rejects.toMatchObject({ code });
   });
+});
+
+test('an error names the rule, what belongs there and what is there, but no salt', () => {
+  const refusal = (rules: object) => () => createRedactor(rules as never);
+  expect(refusal({ pii: {} })).toThrow(
+    '`rules`: expected no keys but pii_redaction, secret_detection, custom_patterns, got `pii`',
+  );
+  expect(refusal({ pii_redaction: { exempt: 7 } })).toThrow(
+    '`pii_redaction.exempt`: expected a list of texts, got number',
+  );
+  const redactor = createRedactor({ pii_redaction: {} });
+  const direction = 'in' as 'input';
+  for (const use of [
+    () => redactor.redact('x', { direction }),
+    () => redactor.redactText('x', { direction }),
+    () => redactor.detect('x', { direction }),
+    () => redactor.stream({ direction }),
+  ]) {
+    expect(use).toThrow('`direction`: expected input or output, got `in`');
+  }
 });
 
 describe('structures', () => {
@@ -219,6 +253,59 @@ describe('laws', { timeout: 300_000 }, () => {
         expect(value).toBe(rebuilt + text.slice(from));
       }),
       { numRuns: RUNS },
+    );
+  });
+
+  const units = fc
+    .array(fc.integer({ min: 0, max: 0xffff }), { maxLength: 200 })
+    .map((codes) => String.fromCharCode(...codes));
+
+  test('any sequence of UTF-16 units is read, halves of surrogates too', () => {
+    fc.assert(
+      fc.property(fc.array(fc.oneof(units, parts), { maxLength: 8 }), (pieces) => {
+        const text = pieces.join('');
+        const { value, entities } = all.redactText(text);
+        expect(all.detect(text)).toEqual(entities);
+        if (entities.length === 0) expect(value).toBe(text);
+      }),
+      { numRuns: RUNS },
+    );
+  });
+
+  test('what is found in a value is in no field of the result', () => {
+    const secrets = [
+      ...['ann@harbor-mills.net', '416-55-7309', '5425 2334 3010 9903', '203.0.113.77'],
+      ...[`gh${'p_'}R7kQ2mZx9TnB4vLcW8sYpD3hJfGa6E1uXoNi`, `AK${'IA'}Q7ZT3VHN5LDCEXK2`],
+    ];
+    // Beside digits or letters it would be another value.
+    const words = fc.constantFrom(
+      '',
+      'the weather',
+      'is fine',
+      'ünïcödé',
+      '😀',
+      '\n',
+      '\ud800',
+      '{"a":',
+    );
+    const { value } = fc.letrec<{ value: unknown }>((tie) => ({
+      value: fc.oneof(
+        { maxDepth: 4 },
+        fc.tuple(words, fc.constantFrom(...secrets), words).map((all) => all.join(' ')),
+        fc.array(tie('value'), { maxLength: 3 }),
+        fc.dictionary(fc.constantFrom('a', 'note', ...secrets), tie('value'), { maxKeys: 3 }),
+        fc
+          .array(fc.tuple(fc.constantFrom(...secrets), tie('value')), { maxLength: 2 })
+          .map((rows) => new Map(rows)),
+        tie('value').map((cause) => new Error(String(secrets[0]), { cause })),
+      ),
+    }));
+    fc.assert(
+      fc.property(value, strategies, (given, strategy) => {
+        const shown = inspect(redactors[strategy].redact(given), { depth: 20, showHidden: true });
+        for (const secret of secrets) expect(shown).not.toContain(secret);
+      }),
+      { numRuns: RUNS / 4 },
     );
   });
 

@@ -2,6 +2,7 @@ import { expectTypeOf, test } from 'vitest';
 import type { ErrorCode } from '../../src/index.ts';
 import type { parseWorkerMessage } from '../../src/isolation/worker-message.ts';
 import type {
+  FetchMessage,
   StartMessage,
   SupervisorMessage,
   ToolFailureCode,
@@ -22,6 +23,6 @@ test('messages are told apart by their type', () => {
     readonly type: 'ready';
   }>();
   expectTypeOf<WorkerMessage['type']>().toEqualTypeOf<
-    'ready' | 'refused' | 'log' | 'progress' | 'result' | 'failed'
+    'ready' | 'refused' | 'log' | 'progress' | 'result' | 'failed' | FetchMessage['type']
   >();
 });

@@ -17,11 +17,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { bubblewrapArguments } from '../../src/isolation/bubblewrap.ts';
-import {
-  type EgressProxy,
-  type EgressRecord,
-  startEgressProxy,
-} from '../../src/isolation/egress-proxy.ts';
+import type { EgressRecord } from '../../src/isolation/egress-gate.ts';
+import { type EgressProxy, startEgressProxy } from '../../src/isolation/egress-proxy.ts';
 import { buildFilesystemView } from '../../src/isolation/filesystem-view.ts';
 import { bubblewrapWorks, isRoot, lacks, ordinaryUser } from '../isolation/host-layers.ts';
 import { startBubblewrap } from '../isolation/start-bubblewrap.ts';

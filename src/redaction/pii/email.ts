@@ -119,13 +119,17 @@ function findSpelledOut(text: string, found: Finding[]): void {
   }
 }
 
-/** `maria at example dot com`: only the last label is sure to be one. */
-const IN_WORDS =
-  /(?<![\w.+-])[\w.+-]{1,64} at [a-z\d-]{1,63}(?: dot [a-z\d-]{1,63}){0,4} dot (?:com|org|net|edu|gov|info|io|dev|ai|app|[a-z]{2})(?![\w-])/gi;
+/** `maria at example dot com`: without brackets, only a known last label is sure to be one. */
+const WORD_DOMAIN = /^[a-z\d-]{1,63}(?: dot [a-z\d-]{1,63}){1,6}/i;
+const LAST_LABEL = / dot (?:com|org|net|edu|gov|info|io|dev|ai|app|[a-z]{2})$/i;
 
 function findInWords(text: string, found: Finding[]): void {
-  for (const { index, 0: match } of text.matchAll(IN_WORDS)) {
-    found.push({ category: 'email', start: index, end: index + match.length });
+  for (const { index, 0: at } of text.matchAll(/ at /gi)) {
+    const start = localStart(text, index);
+    const after = index + at.length;
+    const domain = WORD_DOMAIN.exec(text.slice(after, after + DOMAIN_MAX))?.[0] ?? '';
+    if (start === index || !LAST_LABEL.test(domain)) continue;
+    found.push({ category: 'email', start, end: after + domain.length });
   }
 }
 

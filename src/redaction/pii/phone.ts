@@ -24,7 +24,7 @@ const PHONE_WORDS =
 const PHONE_WORDS_AFTER =
   /^[\s,;:("'.–-]{0,3}(?:office|fax|mobile|cell|home|work|desk|phone|tel|direct)\b/;
 const OTHER_NUMBER_WORDS =
-  /\b(?:id|order|ticket|account|acct|invoice|case|ref|reference|zip|postal|postcode|isbn|sku|version|port|pin|code|box|room|apt|suite|serial|iban|card|amount|total|price|size|bytes|ssn|arn:[\w:-]{0,40})[\s#:.=№no"']{0,6}$/;
+  /\b(?:id|order|ticket|account|acct|invoice|case|ref|reference|zip|postal|postcode|isbn|sku|version|port|pin|code|box|room|apt|suite|serial|iban|card|amount|total|price|size|bytes|ssn)[\s#:.=№no"']{0,6}$/;
 const DATE =
   /^(?:(?:19|20)\d\d([-./ ])\d{1,2}\1\d{1,2}|\d{1,2}([-./ ])\d{1,2}\2(?:19|20)\d\d)(?:\D\d{1,2})?$/;
 const EXTENSION = /^[ \t]{0,2}(?:x|ext\.?|extn\.?|extension|#)[ :.]{0,2}\d{1,7}(?![a-z\d])/i;
@@ -92,7 +92,7 @@ function endOfDialled(source: Source, row: DigitRow, from: number, limit: number
   const digits = digitsOf(row, from, to).slice(2);
   if (digits.length > DIGITS_USUAL && !isPossible(digits)) return from;
   const words = wordsBefore(source, row.starts[from] as number);
-  return OTHER_NUMBER_WORDS.test(words) ? from : to;
+  return OTHER_NUMBER_WORDS.test(words) || words.includes('arn:') ? from : to;
 }
 
 function isPossible(digits: string): boolean {
@@ -113,9 +113,16 @@ function endsWithin(row: DigitRow, from: number, limit: number, skip: number): n
 function endOfNational(source: Source, row: DigitRow, from: number, limit: number): number {
   const start = row.starts[from] as number;
   if (goesOnFrom(row.text, start) || isInFraction(row.text, start)) return from;
-  if (isInIban(row.text, start) || isPairOfHex(row, limit)) return from;
-  const first = row.text.slice(start, row.ends[from]);
-  if (/^00[1-9]/.test(first)) return endOfDialled(source, row, from, limit);
+  if (isPairOfHex(row, limit)) return from;
+  const to = endOfForm(source, row, from, limit);
+  return to > from && isInIban(row.text, start) ? from : to;
+}
+
+function endOfForm(source: Source, row: DigitRow, from: number, limit: number): number {
+  const first = row.text.slice(row.starts[from], row.ends[from]);
+  if (first.startsWith('00') && /^00[1-9]/.test(first)) {
+    return endOfDialled(source, row, from, limit);
+  }
   const grouped = endOfGrouped(row, from, limit);
   if (grouped > from) return grouped;
   const bracketed = endOfBracketed(row, from, limit);
@@ -144,7 +151,7 @@ function isInIban(text: string, start: number): boolean {
 /** `01-23-45-67-89-AB`: a MAC address whose last byte has letters. */
 function isPairOfHex({ text, ends }: DigitRow, limit: number): boolean {
   const end = ends[limit - 1] as number;
-  return /^-[\da-f]{2}(?![\da-z])/i.test(text.slice(end, end + 4));
+  return text[end] === '-' && /^-[\da-f]{2}(?![\da-z])/i.test(text.slice(end, end + 4));
 }
 
 function isInFraction(text: string, start: number): boolean {
@@ -153,7 +160,7 @@ function isInFraction(text: string, start: number): boolean {
 
 /** 3-3-4, with a leading 1 or 001 or without: the North American way to write ten digits. */
 function endOfGrouped(row: DigitRow, from: number, limit: number): number {
-  const lead = /^(?:1|001)$/.test(row.text.slice(row.starts[from], row.ends[from])) ? 1 : 0;
+  const lead = isLead(row, from) ? 1 : 0;
   const area = from + lead;
   if (area + 3 > limit) return from;
   if (size(row, area) !== 3 || size(row, area + 1) !== 3 || size(row, area + 2) !== 4) return from;
@@ -177,6 +184,13 @@ function endOfBracketed(row: DigitRow, from: number, limit: number): number {
   return digits >= 7 && digits <= 9 && isWhole ? to : from;
 }
 
+/** The calling code of North America, `1`, or `001`. */
+function isLead({ text, starts, ends }: DigitRow, group: number): boolean {
+  const start = starts[group] as number;
+  const length = (ends[group] as number) - start;
+  return (length === 1 && text[start] === '1') || (length === 3 && text.startsWith('001', start));
+}
+
 /** Area and exchange codes never start with 0 or 1. */
 function isNorthAmerican({ text, starts }: DigitRow, area: number): boolean {
   return (
@@ -195,6 +209,7 @@ function isJoined(row: DigitRow, last: number, limit: number): boolean {
  * fraction, a date or what has the shape of a social security number.
  */
 function endOfTrunk(row: DigitRow, from: number, limit: number): number {
+  if (row.text.charCodeAt(row.starts[from] as number) !== 48) return from;
   const first = row.text.slice(row.starts[from], row.ends[from]);
   if (!/^0[1-9]\d{0,4}$/.test(first) || limit - from < 2 || limit - from > GROUPS_MAX) return from;
   const digits = digitCount(row, from, limit);

@@ -22,7 +22,7 @@ export function fold(text: string, source: View | null): View | null {
   for (let at = 0; at < text.length; at += 1) {
     const code = text.charCodeAt(at);
     if (code < 128 || !isFoldable(text, at, code)) continue;
-    builder ??= new ViewBuilder(text.length * LONGEST_FORM);
+    builder ??= new ViewBuilder(text.length);
     builder.copy(text, from, at);
     from = at + (isHighSurrogate(code) ? 2 : 1);
     foldOne(text.slice(at, from), at, builder);
@@ -51,9 +51,6 @@ const FOLDABLE: Uint8Array = Uint8Array.from({ length: 0x10000 }, (_, code) =>
 function isLeftOut(character: string): boolean {
   return MARK.test(character) || INVISIBLE.test(character) || LINE_SEPARATORS.includes(character);
 }
-
-/** `⑴` is three characters, a few forms are four. */
-const LONGEST_FORM = 4;
 
 function foldOne(character: string, at: number, builder: ViewBuilder): void {
   const end = at + character.length;

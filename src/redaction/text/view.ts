@@ -8,21 +8,23 @@ export interface View {
   readonly ends: Int32Array;
 }
 
-/** Builds a view unit by unit, in order. It never gets longer than the text it is made from. */
+/** Builds a view unit by unit, in order. */
 export class ViewBuilder {
-  readonly #units: Uint16Array;
-  readonly #starts: Int32Array;
-  readonly #ends: Int32Array;
+  #units: Uint16Array;
+  #starts: Int32Array;
+  #ends: Int32Array;
   #length = 0;
 
-  constructor(lengthMax: number) {
-    this.#units = new Uint16Array(lengthMax);
-    this.#starts = new Int32Array(lengthMax);
-    this.#ends = new Int32Array(lengthMax);
+  /** @param length - what is expected; a longer view costs a copy */
+  constructor(length: number) {
+    this.#units = new Uint16Array(length);
+    this.#starts = new Int32Array(length);
+    this.#ends = new Int32Array(length);
   }
 
   /** Adds one UTF-16 unit that stands for `start`–`end` of the source. */
   unit(unit: number, start: number, end: number): void {
+    this.#makeRoom(1);
     this.#units[this.#length] = unit;
     this.#starts[this.#length] = start;
     this.#ends[this.#length] = end;
@@ -31,6 +33,7 @@ export class ViewBuilder {
 
   /** Adds a stretch of the source as it is. */
   copy(text: string, from: number, to: number): void {
+    this.#makeRoom(to - from);
     const units = this.#units;
     const starts = this.#starts;
     const ends = this.#ends;
@@ -47,6 +50,14 @@ export class ViewBuilder {
   /** Adds a text of which every unit stands for `start`–`end`. Shorter than that span, or equal. */
   text(text: string, start: number, end: number): void {
     for (let at = 0; at < text.length; at += 1) this.unit(text.charCodeAt(at), start, end);
+  }
+
+  #makeRoom(more: number): void {
+    const needed = this.#length + more;
+    if (needed <= this.#units.length) return;
+    this.#units = grown(this.#units, new Uint16Array(2 * needed));
+    this.#starts = grown(this.#starts, new Int32Array(2 * needed));
+    this.#ends = grown(this.#ends, new Int32Array(2 * needed));
   }
 
   /** Makes the last unit stand for everything up to `end`: a mark that was left out. */
@@ -82,4 +93,9 @@ export class ViewBuilder {
       if ((this.#units[at] as number) > 255) return false;
     return true;
   }
+}
+
+function grown<Cells extends Uint16Array | Int32Array>(old: Cells, larger: Cells): Cells {
+  larger.set(old);
+  return larger;
 }

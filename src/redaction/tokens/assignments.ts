@@ -3,7 +3,13 @@ import type { Detector, Finding, Source } from '../finding.ts';
 import { isWordCharacter } from '../text/words.ts';
 import { type CredentialKind, credentialKindOf } from './credential-name.ts';
 import type { Landmark } from './landmarks.ts';
-import { isCounted, isPlaceholder, looksLikePassword, looksRandom } from './secret-value.ts';
+import {
+  isCounted,
+  isPlaceholder,
+  isUnlikeWords,
+  looksLikePassword,
+  looksRandom,
+} from './secret-value.ts';
 
 /** Longest name and value that are looked at. */
 const NAME_MAX = 48;
@@ -15,15 +21,20 @@ const VALUE_LENGTH_MAX = 256;
 const KEYWORDS: readonly string[] = [
   ...['passw', 'passphrase', 'passcode', 'passkey', 'pwd', 'secret', 'token', 'cred', 'auth'],
   ...['bearer', 'key', 'senha', 'contrase', 'kennwort', 'motdepasse', 'mot_de_passe'],
-  'mot de passe',
+  ...['mot de passe', 'wachtwoord', 'salasana', 'heslo', 'parola'],
 ];
 /** These count as whole words only. */
 const SHORT_KEYWORDS: readonly string[] = ['pass', '_pw'];
-const FOREIGN_KEYWORD = /парол|密码|パスワード/gi;
+const FOREIGN_KEYWORD =
+  /парол|密码|密碼|パスワード|비밀번호|암호|lösenord|hasło|şifre|mật khẩu|รหัสผ่าน|סיסמ/gi;
 
 /** What may stand between a name and its value, after the quote that closes the name. */
 const CLOSING = '(?:\\\\?["\'`]|[\\])}])?(?:\\\\?["\'`\\])}])?[ \\t]{0,8}';
 const OPERATORS: readonly RegExp[] = [
+  // with a type in between: `key: &str = "…"`, `KEY: str = '…'`
+  /^:[ \t]{0,4}&?[A-Za-z][\w.<>[\]?|]{0,32}[ \t]{1,4}=[ \t]{1,4}(?=["'`])/,
+  // of a pair: `"name": "KEY", "value": "…"`, `key="KEY" value="…"`, `- name: KEY` and `value: …`
+  /^(?:\\?["'])?(?:[ \t]{0,4},|[ \t\r\n])[\s"'\\]{0,24}value(?:\\?["'])?[ \t]{0,4}[:=][ \t]{0,4}(?=\S)/i,
   // =, :, :=, =>, ?=, ::=, .=, ->, with a type before it: `token string = "…"`
   new RegExp(
     `^${CLOSING}(?:[A-Za-z]{1,12}[ \\t]{1,4}(?==))?(?:[?.|+:]{0,3}[:=]{1,3}>?|->)[ \\t]{0,8}(?:\\r?\\n[ \\t]{0,12})?`,
@@ -32,12 +43,16 @@ const OPERATORS: readonly RegExp[] = [
   /^\((?=["'])/,
   // <name>value</name>
   /^>\s{0,16}(?=[^\s<>])/,
+  // | name | value |
+  /^[`*]{0,2}[ \t]{0,40}\|[ \t]{1,40}`?(?=[^\s|`])/,
 ];
 /** `setProperty("NAME", "value")` and `setopt(NAME, "value")`, not the members of a list. */
 const ARGUMENT_GAP = /^(?:\\?["'`])?[ \t]{0,4},[ \t]{0,4}(?=\\?["'`])/;
 const ARGUMENT_BEFORE = /\(\s{0,4}\\?["'`][\w.-]*$|[(,]\s{0,4}[A-Z][A-Z\d_]*$/;
 const FLAG_GAP = /^[ \t]{1,4}(?=[^\s-])/;
-const QUOTED = /^(?:[bBrRfFuUL@$]{1,2}|\\)?(["'`])(.{0,260}?)\\?\1/;
+/** `password Vx9…`, `the token is R7k…`: the value must look like nothing else. */
+const WORD_GAP = /^(?:[ \t]{1,4}(?:is|was)[ \t]{0,2}:?)?[ \t]{1,4}(?=["'`]?[^\s"'`=<>-])/;
+const QUOTED = /^(?:[bBrRfFuULN@$]{1,2}|\\)?(["'`])(.{0,260}?)\\?\1/;
 const BARE = /^[^\s"'`<>,;(){}[\]|&\\]{1,260}/;
 
 /** Name and value of one assignment, with the value's place in the text. */
@@ -46,6 +61,14 @@ interface Assignment {
   readonly value: string;
   readonly start: number;
   readonly isQuoted: boolean;
+  /** Only a blank stands between the two, so that the value must speak for itself. */
+  readonly isLoose: boolean;
+}
+
+/** What stands between a name and its value. */
+interface Gap {
+  readonly length: number;
+  readonly isLoose: boolean;
 }
 
 /**
@@ -86,7 +109,7 @@ export function heldAssignmentDetector(categories: ReadonlySet<string>): Detecto
 function heldBy({ text, hint }: Source): Assignment | null {
   const value = hint === '' || text.length > VALUE_MAX ? '' : text.trim();
   if (value === '' || /\s/.test(value) || credentialKindOf(hint) === null) return null;
-  return { name: hint, value, start: text.indexOf(value), isQuoted: true };
+  return { name: hint, value, start: text.indexOf(value), isQuoted: true, isLoose: false };
 }
 
 function assignmentVisitor(
@@ -119,7 +142,7 @@ function addAssignment(
 
 function nameEnd(text: string, from: number): number {
   let at = from;
-  while (at - from < NAME_MAX && /[\w-]/.test(text[at] ?? ' ')) at += 1;
+  while (at - from < NAME_MAX && /[\w\p{L}\p{M}-]/u.test(text[at] ?? ' ')) at += 1;
   while (at > from && text[at - 1] === '-') at -= 1;
   return at;
 }
@@ -144,15 +167,17 @@ function assignmentAt(text: string, keyword: number, end: number): Assignment | 
   if (text[nameFrom - 1] === '<' && isPlaceholderName(name) && !rest.includes(`</${name}`)) {
     return null;
   }
+  const { isLoose } = gap;
   const value = rest.slice(gap.length);
   const quoted = QUOTED.exec(value);
   if (quoted) {
     const opening = value.indexOf(quoted[1] as string) + 1;
     const start = end + gap.length + opening;
-    return { name, value: quoted[2] as string, start, isQuoted: true };
+    return { name, value: quoted[2] as string, start, isQuoted: true, isLoose };
   }
   const bare = bareValue(value);
-  return bare === '' ? null : { name, value: bare, start: end + gap.length, isQuoted: false };
+  const start = end + gap.length;
+  return bare === '' ? null : { name, value: bare, start, isQuoted: false, isLoose };
 }
 
 /** `<PASSWORD>` stands for a password that was redacted before, unless it is an element. */
@@ -160,15 +185,21 @@ function isPlaceholderName(name: string): boolean {
   return (SECRET_CATEGORIES as readonly string[]).includes(name.toLowerCase());
 }
 
-function gapBefore(text: string, keyword: number, rest: string): string | undefined {
+function gapBefore(text: string, keyword: number, rest: string): Gap | undefined {
   for (const operator of OPERATORS) {
     const gap = operator.exec(rest)?.[0];
-    if (gap !== undefined) return gap;
+    if (gap !== undefined) return { length: gap.length, isLoose: false };
   }
   const before = text.slice(Math.max(0, keyword - NAME_MAX), keyword);
-  if (ARGUMENT_BEFORE.test(before)) return ARGUMENT_GAP.exec(rest)?.[0];
+  if (ARGUMENT_BEFORE.test(before)) return gapOf(ARGUMENT_GAP, rest, false);
   // `--password value`, `-token value`, `#define TOKEN value`
-  return /(?:^|\s)-{1,2}[\w-]*$|define\s+\w*$/.test(before) ? FLAG_GAP.exec(rest)?.[0] : undefined;
+  const isFlag = /(?:^|\s)-{1,2}[\w-]*$|define\s+\w*$/.test(before);
+  return isFlag ? gapOf(FLAG_GAP, rest, false) : gapOf(WORD_GAP, rest, true);
+}
+
+function gapOf(pattern: RegExp, rest: string, isLoose: boolean): Gap | undefined {
+  const gap = pattern.exec(rest)?.[0];
+  return gap === undefined ? undefined : { length: gap.length, isLoose };
 }
 
 /** Up to a blank or bracket; a call or an index is code, not a value. */
@@ -180,7 +211,8 @@ function bareValue(rest: string): string {
   return bare.slice(0, end);
 }
 
-function categoryOf({ name, value, isQuoted }: Assignment): SecretCategory | null {
+function categoryOf({ name, value, isQuoted, isLoose }: Assignment): SecretCategory | null {
+  if (isLoose && !isUnlikeWords(value)) return null;
   if (value.length < 4 || value.length > VALUE_LENGTH_MAX || isPlaceholder(value)) return null;
   const kind = credentialKindOf(name);
   if (kind === 'password') return looksLikePassword(value, isQuoted) ? 'password' : null;

@@ -13,7 +13,33 @@ interface CommandRule {
 
 const RULES: readonly CommandRule[] = [
   // mysql -u root -pSECRET, mysqldump, mariadb-admin, sshpass -p SECRET
-  { commands: ['mysql', 'mariadb', 'sshpass'], password: /\s-p[ '"]?([^\s'"]{4,64})/ },
+  { commands: ['mysql', 'mariadb', 'sshpass'], password: /\s-p ?['"]?([^\s'"]{4,64})/ },
+  {
+    commands: [
+      'docker login',
+      'podman login',
+      'registry login',
+      'az login',
+      'oc login',
+      'cf login',
+    ],
+    password: /\s-p[ =]?['"]?([^\s'"]{4,256})/,
+  },
+  // net use x: \\host\share /user:ann SECRET, net user ann SECRET /add
+  {
+    commands: ['net use', 'net user'],
+    password:
+      /^net (?:use\s.{0,120}?\/user:\S{1,64}|user\s{1,4}\S{1,64})\s{1,4}(?![/*])([^\s'"]{4,64})/i,
+  },
+  {
+    commands: ['htpasswd'],
+    password:
+      /^htpasswd\s{1,4}-\w{0,6}b\w{0,6}\s{1,4}\S{1,80}\s{1,4}\S{1,64}\s{1,4}['"]?([^\s'"]{4,64})/,
+  },
+  { commands: ['useradd', 'usermod'], password: /\s-p ?['"]?([^\s'"]{4,128})/ },
+  { commands: ['openssl enc'], password: /\s-[kK] ?['"]?([^\s'"]{4,128})/ },
+  { commands: ['zip -p', '7z a -p'], password: /^(?:zip -P ?|7z a -p)['"]?([^\s'"]{4,64})/ },
+  { commands: ['requirepass', 'masterauth'], password: /^\w+\s{1,4}['"]?([^\s'"]{4,128})/ },
   { commands: ['redis-cli'], password: /\s-a ['"]?([^\s'"]{4,64})/ },
   // curl -u user:SECRET, --user, --proxy-user
   {

@@ -2,8 +2,8 @@
 export type CredentialKind = 'password' | 'credential' | 'key' | null;
 
 const PASSWORD =
-  /passw|passphrase|passcode|pwd|senha|contrase|kennwort|motdepasse|парол|密码|パスワード/;
-const PASSWORD_WORDS: ReadonlySet<string> = new Set(['pass', 'pw']);
+  /passw|passphrase|passcode|pwd|senha|contrase|kennwort|wachtwoord|motdepasse|salasana|lösenord|hasło|şifre|парол|密码|密碼|パスワード|비밀번호|암호|mậtkhẩu|รหัสผ่าน|سر$|סיסמ/;
+const PASSWORD_WORDS: ReadonlySet<string> = new Set(['pass', 'pw', 'heslo', 'parola']);
 const CREDENTIAL =
   /secret|token|credential|apikey|authkey|accesskey|privatekey|signingkey|passkey|bearer|licensekey/;
 const CREDENTIAL_WORDS: ReadonlySet<string> = new Set([

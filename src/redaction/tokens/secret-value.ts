@@ -115,6 +115,19 @@ export function looksRandom(value: string): boolean {
 }
 
 /**
+ * True for a value that no sentence has: ten characters or more with digits among letters, and
+ * capitals or signs among those.
+ */
+export function isUnlikeWords(value: string): boolean {
+  if (value.length < 10 || !looksRandom(value) || /[\s()[\]{}<>,;/]|^[\W_]/.test(value))
+    return false;
+  const { digits, upper, lower, other } = makeupOf(value);
+  return (
+    digits >= 2 && lower > 1 && (upper > 1 || other > 0) && !/^[A-Za-z]+[-_.:]?\d+$/.test(value)
+  );
+}
+
+/**
  * True for a value that can be a password: also short ones, with signs. In quotes any word of
  * length counts; bare, it needs a digit or a sign, since code has names there.
  */

@@ -198,10 +198,9 @@ export const NETWORK_CASES: readonly EscapeCase[] = [
   {
     ids: ['net-18'],
     title: '`fetch` reaches a domain that the policy allows',
-    claimedBy: ISOLATED,
-    needsNamespace: true,
+    claimedBy: STRONG,
     mustWork: true,
-    noControl: () => 'the name only exists for the proxy of the test',
+    noControl: () => 'the name only exists for the supervisor of the test',
     attempt: async (on) =>
       arrives(await listenStream(), (port) =>
         on.run(
@@ -213,13 +212,23 @@ export const NETWORK_CASES: readonly EscapeCase[] = [
   },
   {
     ids: ['net-17'],
-    title: 'gets a network instead of a proxy where there is none',
+    title: 'opens a socket of its own where it may only fetch',
     claimedBy: ['hardened'],
-    mayRefuse: true,
     attempt: async (on) =>
       arrives(await listenStream(), (port) =>
         on.run(CODE, { code: connect('a.port, "127.0.0.1"'), port }, DOMAINS),
       ),
+  },
+  {
+    ids: ['net-17-command'],
+    title: 'as a command gets a network where only `fetch` is allowed out',
+    claimedBy: ['hardened'],
+    mayRefuse: true,
+    attempt: async (on) =>
+      arrives(await listenStream(), (port) => {
+        const code = `net.connect(${port}, '127.0.0.1').on('error', () => {})`;
+        return on.run({ command: [process.execPath, '-e', code] }, {}, DOMAINS);
+      }),
   },
   proxied(['net-11'], 'asks the proxy for an address instead of a name', [
     '"CONNECT 127.0.0.1:" + a.port + " HTTP/1.1\\r\\nHost: allowed.test\\r\\nAUTH\\r\\n\\r\\n"',

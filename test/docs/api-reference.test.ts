@@ -1,16 +1,9 @@
-// Pages that are made from the code: `npm run docs` writes them anew.
-import type { Command } from 'commander';
+// A page that is made from the code: `npm run docs` writes it anew.
 import { expect, test } from 'vitest';
-import { buildProgram } from '../../src/cli/commands.ts';
-import { fakeTerminal } from '../fixtures/fake-terminal.ts';
 import { type Export, publicApi } from './public-api.ts';
 
 test('the API reference is what the declarations say', async () => {
   await expect(renderApi(publicApi())).toMatchFileSnapshot('../../docs/api-reference.md');
-});
-
-test('the command line reference is what the program says', async () => {
-  await expect(renderCommands()).toMatchFileSnapshot('../../docs/cli-reference.md');
 });
 
 const GROUPS: readonly (readonly [title: string, file: RegExp])[] = [
@@ -69,30 +62,4 @@ function renderDocstring(text: string): string {
     return `- **${word}** ${rest.replace(/\{(\w+)\}/, '`$1`').replace(/\s*\n\s*/g, ' ')}`;
   });
   return [body.trim(), items.join('\n')].filter((part) => part !== '').join('\n\n');
-}
-
-function renderCommands(): string {
-  const program = buildProgram(null, fakeTerminal({ cwd: '/' }), { exitCode: 0 });
-  const all = program.commands.flatMap((command) => [command, ...command.commands]);
-  const sections = all.map(
-    (command) => `## ${pathOf(command)}\n\n\`\`\`text\n${helpOf(command)}\n\`\`\`\n`,
-  );
-  return `# Command line reference
-
-Made from the program (\`npm run docs\`): what \`enforcecore <command> --help\` prints. Values go to stdout and
-nothing else does; messages, logs and progress go to stderr. \`NO_COLOR\` is respected.
-
-${sections.join('\n')}`;
-}
-
-function pathOf(command: Command): string {
-  const parent = command.parent;
-  return parent === null ? command.name() : `${pathOf(parent)} ${command.name()}`;
-}
-
-function helpOf(command: Command): string {
-  const lines: string[] = [];
-  command.configureOutput({ writeOut: (text) => lines.push(text), getOutHelpWidth: () => 100 });
-  command.outputHelp();
-  return lines.join('').trimEnd();
 }
