@@ -27,7 +27,7 @@ export const ERROR_CODES = {
   ENF_DENIED_CONDITION: 'a condition of the policy does not hold',
   ENF_DENIED_SEQUENCE: 'a sequence rule forbids the call after what the session did, or did not do',
   ENF_DENIED_CONTENT: 'an argument contains what a content rule blocks',
-  ENF_DENIED_NETWORK: 'an argument names an address that the network rules do not allow',
+  ENF_DENIED_NETWORK: 'an argument or a request names an address that no network rule allows',
   ENF_DENIED_RULE: 'a custom rule denies the call',
   ENF_DENIED_OUTPUT: 'the result contains what an output rule blocks; it is withheld',
   ENF_DENIED_CONCURRENCY: 'as many calls as `max_concurrent_calls` are already running',

@@ -75,7 +75,7 @@ const PURE_PACKAGES = [
 /** Not the word `'from'` itself, which is a keyword of SQL too. */
 const IMPORT = /(?<!['"])(?:from|import)\s*\(?\s*['"]([^'"]+)['"]/g;
 /** Files of the worker that both sides know. */
-const SHARED = ['worker/protocol.ts', 'worker/fetch-protocol.ts'];
+const SHARED = ['worker/protocol.ts', 'worker/fetch-protocol.ts', 'worker/fetch-dispatcher.ts'];
 const partOf = (file: string) =>
   SHARED.includes(file)
     ? 'worker/protocol'

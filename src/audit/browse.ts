@@ -29,6 +29,8 @@ export interface BrowsedEntry {
 
 /** Entries that `tail` may ask for: they are kept in memory. */
 export const TAIL_MAX = 10_000;
+/** UNTRUSTED: a small compressed file holds any number of lines that are no entries. */
+const DAMAGE_MAX = 1_000;
 const POLL_MS = 200;
 
 /**
@@ -36,7 +38,8 @@ const POLL_MS = 200;
  * verifies nothing, and passes over lines that are damaged.
  *
  * @param path - directory of a trail, or one of its files
- * @throws {AuditError} `ENF_AUDIT_READ` when the trail cannot be read
+ * @throws {AuditError} `ENF_AUDIT_READ` when the trail cannot be read, or at the damaged line after
+ *   a thousand others
  */
 export async function* browseTrail(
   path: string,
@@ -63,6 +66,7 @@ class EntrySource {
   readonly #totalBytes: number;
   readonly #calls = new OpenCalls();
   #place = 0;
+  #damaged = 0;
 
   constructor(reader: TrailReader, options: BrowseOptions, totalBytes: number) {
     this.#reader = reader;
@@ -100,6 +104,8 @@ class EntrySource {
       return read();
     } catch (error) {
       if (!isEnforceError(error)) throw error;
+      this.#damaged += 1;
+      if (this.#damaged > DAMAGE_MAX) throw error;
       this.#options.onDamage?.(error.message);
       return null;
     }

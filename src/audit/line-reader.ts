@@ -6,6 +6,10 @@ import { LINE_BYTES_MAX } from './sealed-line.ts';
 
 const CHUNK_BYTES = 1024 * 1024;
 const GUNZIP_BYTES = 256 * 1024;
+/** A chunk of line feeds has as many lines as bytes. */
+const BATCH_LINES_MAX = 4_096;
+/** A line of so many bytes is no damaged entry: a file that inflates to anything is not read on. */
+const ENDLESS_BYTES = 16 * 1024 * 1024;
 /** The byte before a line is overwritten while it is hashed, so the first line needs one too. */
 const MARGIN = 1;
 const LINE_FEED = 0x0a;
@@ -32,7 +36,12 @@ export type ReadResult =
   | { readonly ok: true }
   | {
       readonly ok: false;
-      readonly reason: 'missing' | 'not_regular_file' | 'gz_corrupt' | 'unreadable';
+      readonly reason:
+        | 'missing'
+        | 'not_regular_file'
+        | 'gz_corrupt'
+        | 'line_too_long'
+        | 'unreadable';
       readonly message: string;
     };
 
@@ -118,6 +127,12 @@ function gunzipSource(handle: FileHandle, size: number): ByteSource {
   };
 }
 
+/** Bytes without a line feed, of which a few megabytes of gzip hold any number. */
+class EndlessLineError extends Error {
+  readonly code = 'ENDLESS_LINE';
+  override readonly message: string = `has more than ${ENDLESS_BYTES} bytes without a line feed`;
+}
+
 /** zlib ignores what follows the last gzip member; an audit trail does not. */
 class GzipTrailerError extends Error {
   readonly code = 'Z_TRAILING_DATA';
@@ -133,13 +148,15 @@ async function* splitLines(
   let filled = MARGIN;
   let number = 1;
   let isCut = false;
+  /** Bytes of the line at MARGIN that were cut off. */
+  let cutBytes = 0;
   /** Offset in the content of what stands at MARGIN. */
   let base = from;
   for (;;) {
     const read = await source.read(bytes, filled);
     if (read === 0) break;
     onBytes(source.consumed());
-    const lines: Line[] = [];
+    let lines: Line[] = [];
     let start = MARGIN;
     const until = filled + read;
     for (
@@ -151,8 +168,13 @@ async function* splitLines(
       const after = base + end + 1 - MARGIN;
       lines.push({ bytes, start, end, number, after, isWhole: true, isTooLong });
       isCut = false;
+      cutBytes = 0;
       number += 1;
       start = end + 1;
+      if (lines.length >= BATCH_LINES_MAX) {
+        yield lines;
+        lines = [];
+      }
     }
     yield lines;
     base += start - MARGIN;
@@ -160,7 +182,10 @@ async function* splitLines(
     // A line that is too long is cut to what fits, so that the buffer always has room.
     if (filled - MARGIN > LINE_BYTES_MAX) {
       isCut = true;
-      base += filled - MARGIN - LINE_BYTES_MAX;
+      const cut = filled - MARGIN - LINE_BYTES_MAX;
+      base += cut;
+      cutBytes += cut;
+      if (cutBytes > ENDLESS_BYTES) throw new EndlessLineError();
       filled = MARGIN + LINE_BYTES_MAX;
     }
   }
@@ -185,6 +210,7 @@ function explain(error: NodeJS.ErrnoException): ReadResult {
   if (code === 'ENOENT') return refuse('missing', 'does not exist');
   if (code === 'ELOOP') return refuse('not_regular_file', 'is a symbolic link');
   if (code === 'ENXIO') return refuse('not_regular_file', 'is not a regular file');
+  if (code === 'ENDLESS_LINE') return refuse('line_too_long', error.message);
   if (code?.startsWith('Z_') || code === 'ERR_STREAM_PREMATURE_CLOSE') {
     return refuse('gz_corrupt', `is not an intact gzip file: ${error.message}`);
   }

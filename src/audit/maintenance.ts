@@ -108,10 +108,8 @@ export class Maintenance {
       files.unlinkSync(plain);
     } catch (error) {
       if (files.statSync(draft) !== undefined) files.unlinkSync(draft);
-      // Another supervisor compressed it at the same time.
-      if (files.statSync(plain) === undefined && files.statSync(`${plain}.gz`) !== undefined)
-        return;
-      throw error;
+      // Another supervisor compressed it at the same time, or removed it as too old.
+      if (files.statSync(plain) !== undefined) throw error;
     }
   }
 
@@ -139,9 +137,18 @@ export class Maintenance {
         throw new Error('the retention entry could not be signed');
     }
     for (const { name } of closed.filter(({ number }) => number < firstKept)) {
-      files.unlinkSync(join(directory.path, name));
+      this.#remove(join(directory.path, name));
     }
     await syncDirectory(files, directory.path);
+  }
+
+  /** Another supervisor may have announced and removed the same segment. */
+  #remove(path: string): void {
+    try {
+      this.#parts.files.unlinkSync(path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
   }
 
   /** The oldest segments, without a gap, whose end is older than the trail retains. */

@@ -79,12 +79,17 @@ export class Findings {
   segment: string | null = null;
   line: number | null = null;
 
+  /** True when no more problems are listed: what follows need not be read. */
+  get isFull(): boolean {
+    return this.problems.length > FINDINGS_MAX;
+  }
+
   problem(kind: ProblemKind, message: string): void {
     if (this.problems.length < FINDINGS_MAX) {
       this.problems.push({ kind, segment: this.segment, line: this.line, message });
     } else if (this.problems.length === FINDINGS_MAX) {
       const segment = this.segment;
-      const text = `only the first ${FINDINGS_MAX} problems are listed`;
+      const text = `only the first ${FINDINGS_MAX} problems are listed; the rest was not read`;
       this.problems.push({ kind: 'too_many_problems', segment, line: this.line, message: text });
     }
   }

@@ -26,6 +26,8 @@ const CLOSED_MODE = 0o400;
 const OWNER_WRITE = 0o200;
 const MODE_BITS = 0o7777;
 const READ_BYTES = 1024 * 1024;
+/** More than a torn write leaves, zeros of a crashed file system included. */
+const REST_BYTES_MAX = 16 * 1024 * 1024;
 const LINE_FEED = 0x0a;
 const { O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR } = constants;
 
@@ -364,6 +366,8 @@ export class TrailDirectory {
         start = end + 1;
       }
       rest = rest.subarray(start);
+      if (rest.length > REST_BYTES_MAX)
+        throw this.#brokenError(`over ${REST_BYTES_MAX} bytes behind its last line are no line`);
     }
     return rest;
   }

@@ -37,6 +37,10 @@ export async function verifyPythonTrail(
   let batch = await batches.next();
   for (; !batch.done; batch = await batches.next()) {
     for (const line of batch.value) chain.visit(line);
+    if (findings.isFull) {
+      await batches.return({ ok: true });
+      return chain;
+    }
   }
   findings.line = null;
   if (!batch.value.ok) {

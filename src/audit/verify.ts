@@ -94,7 +94,7 @@ async function verify(
   const place = await locate(path, findings);
   const watch = trust?.watch() ?? new RootWatch([]);
   const chain = new ChainVerifier(findings, watch);
-  await readSegments(place, chain, options);
+  await readSegments(place, chain, findings, options);
   await trust?.readNewHandovers(place.directory);
   const reached = trust?.judge(chain, watch) ?? CHAIN_ONLY;
   if (place.isWhole) checkBeginning(chain, reached, findings);
@@ -175,11 +175,14 @@ async function totalSize(directory: string, segments: readonly SegmentFile[]): P
 async function readSegments(
   place: Place,
   chain: ChainVerifier,
+  findings: Findings,
   { onProgress }: VerifyOptions,
 ): Promise<void> {
   const { directory, segments, totalBytes } = place;
   let before = 0;
   for (const [index, segment] of segments.entries()) {
+    // Nothing more can become worse, and whoever wrote it chose how much there is.
+    if (findings.isFull) return;
     if (segments[index - 1]?.number === segment.number) {
       chain.skipDuplicate(segment);
       continue;
@@ -194,25 +197,39 @@ async function readSegments(
       bytes = read;
       onProgress?.({ bytes: before + read, totalBytes });
     };
-    let result = await readSegment(file, segment.isCompressed, chain, onBytes);
+    const read = { chain, findings, onBytes };
+    let result = await readSegment(file, segment.isCompressed, read);
     // A trail that is written may have compressed the segment since its directory was listed.
     const isGone = !result.ok && result.reason === 'missing' && !segment.isCompressed;
-    if (isGone) result = await readSegment(`${file}.gz`, true, chain, onBytes);
+    if (isGone) result = await readSegment(`${file}.gz`, true, read);
     chain.endSegment(result);
     before += bytes;
   }
 }
 
+interface Reading {
+  readonly chain: ChainVerifier;
+  readonly findings: Findings;
+  readonly onBytes: (read: number) => void;
+}
+
 async function readSegment(
   file: string,
   isCompressed: boolean,
-  chain: ChainVerifier,
-  onBytes: (read: number) => void,
+  { chain, findings, onBytes }: Reading,
 ): Promise<ReadResult> {
   const lines = readLines(file, isCompressed, { onBytes });
   let batch = await lines.next();
-  for (; !batch.done; batch = await lines.next()) chain.visit(batch.value);
+  for (; !batch.done; batch = await lines.next()) {
+    chain.visit(batch.value);
+    if (findings.isFull) return endReading(lines);
+  }
   return batch.value;
+}
+
+async function endReading(lines: AsyncGenerator<unknown, ReadResult>): Promise<ReadResult> {
+  await lines.return({ ok: true });
+  return { ok: true };
 }
 
 /** Segments may be missing at the beginning only when a retention entry, signed if there is a key, says so. */

@@ -59,6 +59,7 @@ export function addInspect({ program, terminal, state }: CommandScope): void {
           'enforcecore inspect ./audit --follow --filter tool=fetch_page --filter since=1h',
           'enforcecore inspect ./audit --json --filter status=timeout',
         ],
+        json: 'one entry a line, as `audit export` prints it and `exportedEntryJsonSchema` describes it',
         exitCodes: '0 shown, 2 wrong usage, 6 the trail cannot be read, or lines of it are damaged',
       }),
     )

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { AuditTrail } from '../audit/index.ts';
 import type { CallContext, Json, Outcome, ToolTarget } from '../call.ts';
-import { EnforceError } from '../errors.ts';
+import { CallDeniedError, EnforceError } from '../errors.ts';
 import { type CompiledPolicy, type CustomRule, compilePolicy } from '../gate/index.ts';
 import {
   checkTarget,
@@ -29,7 +29,9 @@ import {
   type WrapOptions,
 } from './call-options.ts';
 import { guardCallbacks } from './caller-callbacks.ts';
+import { currentCall } from './current-call.ts';
 import { enforceCall } from './enforce-call.ts';
+import { EnforcedFetch } from './enforced-fetch.ts';
 import type { Enforcer, ScopeOptions } from './enforcer.ts';
 import { type ExplainOptions, type Explanation, explainCall } from './explain-call.ts';
 import { type AnyFunction, bindArguments, checkFunction } from './function-target.ts';
@@ -54,6 +56,9 @@ export interface EnforcerParts {
   readonly tiers: HostTiers;
 }
 
+/** A name that no policy can narrow. */
+const NO_TOOL = '';
+
 /** What a call inherits from the call or scope it is made in. */
 interface Surrounding {
   readonly context: CallContext;
@@ -71,6 +76,7 @@ export class CallEnforcer implements Enforcer {
   readonly #tiers: HostTiers;
   readonly #running = new Map<AbortController, Promise<unknown>>();
   readonly #surrounding: AsyncLocalStorage<Surrounding> = new AsyncLocalStorage();
+  readonly #fetches: EnforcedFetch;
   readonly #forgetKillSwitch: () => void;
   #compiled: CompiledPolicy;
   #reloads = { asked: 0, done: 0 };
@@ -80,6 +86,7 @@ export class CallEnforcer implements Enforcer {
     const { policy, trail, patterns, store, logger, killSwitch, tiers } = made;
     this.killSwitch = killSwitch;
     this.#tiers = tiers;
+    this.#fetches = new EnforcedFetch(trail);
     this.#rules = made.rules;
     this.#basePolicy = made.basePolicy;
     this.#protectedPaths = made.protectedPaths;
@@ -158,6 +165,15 @@ export class CallEnforcer implements Enforcer {
     };
   }
 
+  async fetch(input: string | URL | Request, init?: RequestInit): Promise<Response> {
+    this.#refuseClosed();
+    const { tripped, reason = 'no reason given' } = this.killSwitch.state;
+    if (tripped) throw new CallDeniedError('ENF_DENIED_KILL_SWITCH', `kill switch: ${reason}`);
+    const { callId = randomUUID(), tool = NO_TOOL } = currentCall() ?? {};
+    const rules = this.#compiled.rulesFor(tool).confinement.network;
+    return this.#fetches.fetch({ rules, callId }, input, init);
+  }
+
   async scope<R>(
     { context = {}, budgetUsd }: ScopeOptions,
     body: (scope: Enforcer) => R | Promise<R>,
@@ -205,9 +221,7 @@ export class CallEnforcer implements Enforcer {
     context: CallContext,
     signal?: AbortSignal,
   ): Promise<Outcome> {
-    if (this.#closing !== null) {
-      throw new EnforceError('ENF_CALL_CLOSED', 'the enforcer is closed; make a new one');
-    }
+    this.#refuseClosed();
     const outer = this.#surrounding.getStore();
     const inner = {
       context: { ...outer?.context, ...context },
@@ -234,6 +248,11 @@ export class CallEnforcer implements Enforcer {
     }
   }
 
+  #refuseClosed(): void {
+    if (this.#closing === null) return;
+    throw new EnforceError('ENF_CALL_CLOSED', 'the enforcer is closed; make a new one');
+  }
+
   #log({ callId, tool, status, usage, isolation }: Outcome): void {
     const { wallMs } = usage;
     this.#parts.logger.info({ callId, tool, status, wallMs, tier: isolation.tier }, 'call ended');
@@ -241,6 +260,7 @@ export class CallEnforcer implements Enforcer {
 
   #stopAll(reason: StopReason): void {
     for (const stop of this.#running.keys()) stop.abort(reason);
+    this.#fetches.stop();
   }
 
   #onKillSwitch({ tripped, reason = 'no reason given', by }: KillSwitchChange): void {
@@ -260,7 +280,12 @@ export class CallEnforcer implements Enforcer {
     this.#forgetKillSwitch();
     this.killSwitch.close();
     const { ledger, trail } = this.#parts;
-    await closeAll([...this.#tiers.runners, ledger, ...(trail === null ? [] : [trail])]);
+    await closeAll([
+      ...this.#tiers.runners,
+      this.#fetches,
+      ledger,
+      ...(trail === null ? [] : [trail]),
+    ]);
   }
 }
 

@@ -9,12 +9,14 @@ export class EgressLog {
   readonly #trail: AuditTrail | null;
   readonly #callId: string;
   readonly #writes: Promise<{ readonly failure?: unknown }>[] = [];
+  #failed: { readonly failure: unknown } | null = null;
 
   constructor(trail: AuditTrail | null, callId: string) {
     this.#trail = trail;
     this.#callId = callId;
   }
 
+  /** @throws what kept an earlier one from being written: whoever asks lets nothing through then */
   add({ host, port, bytesIn, bytesOut, effect, reason }: EgressRecord): void {
     const entry = {
       type: 'egress',
@@ -27,10 +29,14 @@ export class EgressLog {
       ...(reason === undefined ? {} : { reason }),
     } as const;
     if (this.#trail === null) return;
+    if (this.#failed !== null) throw this.#failed.failure;
     // Settled here: a rejection that waits for the end of the call would count as unhandled.
     const write = this.#trail.append(entry).then(
       () => ({}),
-      (failure: unknown) => ({ failure }),
+      (failure: unknown) => {
+        this.#failed ??= { failure };
+        return { failure };
+      },
     );
     this.#writes.push(write);
   }

@@ -41,6 +41,18 @@ export interface Enforcer extends AsyncDisposable {
     fn: (...args: A) => R,
     options?: WrapOptions,
   ): (...args: A) => Promise<Awaited<R>>;
+  /**
+   * `fetch` for code of this process, under the network rules of the policy; in a function of `wrap`,
+   * those of its tool, recorded under its call. Redirects too are judged; each request is in the
+   * trail. Nothing makes code use it: it is for code that means well. What of a request cannot be
+   * said: `Host`, `Connection`, `Transfer-Encoding`, `Proxy-*`; and no `dispatcher`.
+   *
+   * @throws {CallDeniedError} `ENF_DENIED_NETWORK`, `ENF_DENIED_KILL_SWITCH`
+   * @throws {AuditError} `ENF_AUDIT_WRITE` when this request, or one before it, was not recorded
+   * @throws {EnforceError} `ENF_CALL_CLOSED`
+   * @throws {TypeError} as the global `fetch`, when the request fails
+   */
+  fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
   /** Runs `body` with a context and a budget that every call inside it shares; scopes nest. */
   scope<R>(options: ScopeOptions, body: (scope: Enforcer) => R | Promise<R>): Promise<R>;
   /**

@@ -56,7 +56,7 @@ function decodePercent(text: string): string {
   return text
     .replace(/%u([0-9a-f]{4})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
     .replace(OVERLONG, (_, lead: string | undefined, last: string) => overlong(lead, last))
-    .replace(/(?:%[0-9a-f]{2})+/gi, decodeBytes)
+    .replace(/(?:%[0-9a-f]{2}){1,4096}/gi, decodeBytes)
     .replace(/%([2-7])%([0-9a-f])(?![0-9a-f])/gi, (_, high: string, low: string) =>
       String.fromCharCode(Number.parseInt(high + low, 16)),
     );
@@ -79,10 +79,8 @@ function decodeBytes(encoded: string): string {
 
 function decodeEntities(text: string): string {
   return text
-    .replace(/&#x([0-9a-f]{1,6});?/gi, (match, hex: string) =>
-      codePoint(match, Number.parseInt(hex, 16)),
-    )
-    .replace(/&#([0-9]{1,7});?/g, (match, decimal: string) => codePoint(match, Number(decimal)))
+    .replace(/(?:&#x[0-9a-f]{1,6};?){1,4096}/gi, (run) => codePoints(run, 16))
+    .replace(/(?:&#[0-9]{1,7};?){1,4096}/g, (run) => codePoints(run, 10))
     .replace(
       /&(sol|bsol|colon|period|commat|lt|gt|amp|quot|apos|lpar|rpar|semi|vert|grave|dollar|num|Tab|NewLine|nbsp|excl|quest|equals|percnt);/g,
       (match, name: string) => ENTITIES[name] ?? match,
@@ -125,13 +123,24 @@ function decodeEscapes(text: string): string {
     .replace(/\\u([0-9a-f]{4})/gi, (_, hex: string) =>
       String.fromCharCode(Number.parseInt(hex, 16)),
     )
-    .replace(/\\x([0-9a-f]{2})/gi, (_, hex: string) =>
-      String.fromCharCode(Number.parseInt(hex, 16)),
+    .replace(/(?:\\x[0-9a-f]{2}){1,4096}/gi, (bytes) =>
+      Buffer.from(bytes.replaceAll(/\\x/gi, ''), 'hex').toString('latin1'),
     )
     .replace(/\\[nr]/g, '\n')
     .replace(/\\(0?[0-7]{3})(?![0-9])/g, (_, octal: string) =>
       String.fromCharCode(Number.parseInt(octal, 8) & 0xff),
     );
+}
+
+/** A run of numeric entities at once: one call for each is what would take time. */
+function codePoints(run: string, base: 10 | 16): string {
+  const [, ...entities] = run.split('&#');
+  return entities
+    .map((entity) => {
+      const digits = base === 16 ? entity.slice(1) : entity;
+      return codePoint(`&#${entity}`, Number.parseInt(digits, base));
+    })
+    .join('');
 }
 
 function codePoint(match: string, code: number): string {

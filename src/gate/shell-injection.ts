@@ -31,7 +31,7 @@ const PLAIN_END = '(?=\\s*$|[\\s;&|<>`)\'"#/])(?!\\s{0,4}(?:[=(:,]|\\.\\w)|\\s{1
 const SEPARATOR = '(?:[;|&]|\\$\\(|\\$IFS|%0a|<\\(|>\\()[\\s({"\'`]{0,8}';
 
 /** In a text of a few lines a line break separates; in a document every line begins after one. */
-const LINE_BREAK = '[\\n\\r]\\s{0,8}';
+const LINE_BREAK = '[\\n\\r][^\\S\\n\\r]{0,8}';
 const LINES_MAX = 3;
 
 const AFTER_LINE_BREAK: readonly RegExp[] = [

@@ -8,7 +8,7 @@ import { createCallCgroup } from './cgroup.ts';
 import type { CallCgroup } from './cgroup-call.ts';
 import { type DiskWatch, prepareDiskWatch } from './disk-watch.ts';
 import type { EgressGateOptions, EgressRecord, Resolution } from './egress-gate.ts';
-import { type EgressProxy, startEgressProxy } from './egress-proxy.ts';
+import type { EgressProxy } from './egress-proxy.ts';
 import type { ExplanationSection } from './explanation.ts';
 import { ViewCache } from './filesystem-view-cache.ts';
 import type { Holdings } from './holdings.ts';
@@ -144,8 +144,8 @@ export class LinuxRunner implements Runner {
     const countsWritePaths = disk !== null && filesystem.write.length > 0;
     const plan = planLinuxCall({
       ...acquired,
-      settleMasks: (masks) => this.#runningMasks.settled(masks),
       resolution: this.#resolution,
+      settleMasks: (masks) => this.#runningMasks.settled(masks),
       job: spec,
       scratch,
       tier: this.tier,
@@ -253,6 +253,8 @@ async function startEgress(
 ): Promise<EgressProxy | null> {
   const rules = confinement.network;
   if (typeof rules !== 'object') return null;
+  // Its library is a tenth of what a command line loads, and few policies name domains.
+  const { startEgressProxy } = await import('./egress-proxy.ts');
   return startEgressProxy({ ...options, rules, socketPath: join(scratch, 'egress.sock') });
 }
 

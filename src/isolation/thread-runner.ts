@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
-import { Piscina } from 'piscina';
+import type { Piscina } from 'piscina';
 import {
   IJsonError,
   parseIJson,
@@ -45,12 +45,14 @@ export class ThreadRunner implements Runner {
 
   async run(job: Job): Promise<RunReport> {
     if (job.target.kind !== 'module') return emptyReport(NO_COMMANDS, { layers: LAYERS });
+    // Loaded when it is needed: every command line pays for what stands at the top of a module.
+    const { Piscina: Pool } = await import('piscina');
     return runInScratch(LAYERS, async (scratch) => {
       const { stop } = job;
       if (stop.aborted) return emptyReport(stopEnd(stop.reason as StopReason), { layers: LAYERS });
       const changed = changedTarget(job.target);
       if (changed !== null) return emptyReport(changed, { layers: LAYERS });
-      const call = new ThreadCall(job, scratch);
+      const call = new ThreadCall(job, scratch, Pool);
       try {
         return await call.run();
       } finally {
@@ -80,14 +82,14 @@ class ThreadCall {
   #end: RunEnd | null = null;
   #resultBytes = 0;
 
-  constructor(job: Job, scratch: string) {
+  constructor(job: Job, scratch: string, Pool: typeof Piscina) {
     this.#job = job;
     const { limits, environment } = job.confinement;
     this.#output = {
       stdout: new CapturedOutput(limits.outputBytes),
       stderr: new CapturedOutput(limits.outputBytes),
     };
-    this.#pool = new Piscina({
+    this.#pool = new Pool({
       filename: fileURLToPath(import.meta.resolve('#worker/thread-entry')),
       name: 'runTask',
       minThreads: 1,

@@ -43,13 +43,16 @@ export interface Visit<W> {
   forbid(): void;
 }
 
-/** Starts a worker of one key; null where that does not work. */
-export type Prepare<W> = () => Promise<W | null>;
+/**
+ * Starts a worker of one key; null where that does not work, and soon after the signal was aborted.
+ */
+export type Prepare<W> = (signal: AbortSignal) => Promise<W | null>;
 
 /** Workers of one key. */
 interface Line<W> {
   readonly prepare: Prepare<W>;
-  readonly ready: { readonly worker: W; readonly since: number }[];
+  /** The next one to be used is at the end. */
+  readonly ready: W[];
   starting: number;
   inUse: number;
   /** Most calls at once in this half of the idle time, and in the half before. */
@@ -57,6 +60,8 @@ interface Line<W> {
   usedAt: number;
   faults: number;
   isForbidden: boolean;
+  /** Aborted when nothing of this line is wanted any more. */
+  readonly gone: AbortController;
 }
 
 /** Starting takes a CPU: never more at once, whatever is wanted. */
@@ -119,7 +124,7 @@ export class WorkerPool<W extends PooledWorker> {
       worker,
       leave: (back = null) => {
         line.inUse -= 1;
-        if (back !== null && !this.#keep(line, back)) this.#discard(back);
+        if (back !== null && !this.#keep(line, back, 'next')) this.#discard(back);
         this.#refillAfter(0);
       },
       forbid: () => {
@@ -131,9 +136,9 @@ export class WorkerPool<W extends PooledWorker> {
   /** Ends every worker that lies ready, and those that are being started. Later calls start anew. */
   async clear(): Promise<void> {
     for (const line of this.#lines.values()) {
-      for (const { worker } of line.ready.splice(0)) this.#discard(worker);
+      for (const worker of line.ready.splice(0)) this.#discard(worker);
       // What is still being started belongs to a line that is not there any more.
-      line.isForbidden = true;
+      line.gone.abort();
     }
     this.#lines.clear();
     await Promise.all(this.#leaving);
@@ -167,10 +172,10 @@ export class WorkerPool<W extends PooledWorker> {
     for (const [key, line] of this.#lines) {
       line.peaks = [line.inUse, line.peaks[0]];
       line.faults = 0;
-      if (line.usedAt <= oldest)
-        for (const { worker } of line.ready.splice(0)) this.#discard(worker);
-      while (line.ready.length > this.#wanted(line)) this.#discardOldest(line);
-      if (line.inUse + line.starting === 0 && line.usedAt <= oldest) this.#lines.delete(key);
+      if (line.usedAt <= oldest) for (const worker of line.ready.splice(0)) this.#discard(worker);
+      while (line.ready.length > this.#wanted(line)) this.#discardLast(line);
+      if (line.inUse + line.starting + line.ready.length > 0 || line.usedAt > oldest) continue;
+      this.#lines.delete(key);
     }
   }
 
@@ -184,34 +189,36 @@ export class WorkerPool<W extends PooledWorker> {
       usedAt: 0,
       faults: 0,
       isForbidden: false,
+      gone: new AbortController(),
     };
     if (this.#closing === null && this.#lines.size < KEYS_MAX) this.#lines.set(key, line);
     return line;
   }
 
-  /** The last that came is the first to go: what is not needed grows old. */
   #take(line: Line<W>): W | null {
     for (let next = line.ready.pop(); next !== undefined; next = line.ready.pop()) {
-      if (!next.worker.isFit()) this.#discard(next.worker);
+      if (!next.isFit()) this.#discard(next);
       else {
         line.faults = 0;
-        return next.worker;
+        return next;
       }
     }
     return null;
   }
 
   /** @returns false when it is not wanted any more, or there is no room for it */
-  #keep(line: Line<W>, worker: W): boolean {
-    const isKnown = [...this.#lines.values()].includes(line) && !line.isForbidden;
-    if (!isKnown || this.#closing !== null || !this.#makeRoom(line)) return false;
-    line.ready.push({ worker, since: this.#clock() });
+  #keep(line: Line<W>, worker: W, turn: 'next' | 'last'): boolean {
+    const isWanted = !line.gone.signal.aborted && !line.isForbidden;
+    if (!isWanted || this.#closing !== null || !this.#makeRoom(line)) return false;
+    // One that has served already is worn out before another is begun.
+    if (turn === 'next') line.ready.push(worker);
+    else line.ready.unshift(worker);
     worker.onFault(() => this.#onFault(line, worker));
     return true;
   }
 
   #onFault(line: Line<W>, worker: W): void {
-    const at = line.ready.findIndex((each) => each.worker === worker);
+    const at = line.ready.indexOf(worker);
     // It was taken: whoever has it knows.
     if (at < 0) return;
     line.ready.splice(at, 1);
@@ -254,7 +261,7 @@ export class WorkerPool<W extends PooledWorker> {
   #start(line: Line<W>): void {
     this.#starting += 1;
     line.starting += 1;
-    const prepared = line.prepare().catch((cause: unknown) => {
+    const prepared = line.prepare(line.gone.signal).catch((cause: unknown) => {
       this.#failures.push(cause);
       return null;
     });
@@ -263,7 +270,7 @@ export class WorkerPool<W extends PooledWorker> {
       line.starting -= 1;
       if (worker === null) line.faults += 1;
       else this.#memoryGuess = worker.memoryBytes;
-      const isKept = worker !== null && this.#keep(line, worker);
+      const isKept = worker !== null && this.#keep(line, worker, 'last');
       this.#startNext();
       if (worker !== null && !isKept) await worker.end();
     });
@@ -277,7 +284,7 @@ export class WorkerPool<W extends PooledWorker> {
         .filter(({ ready, usedAt }) => ready.length > 0 && usedAt < line.usedAt)
         .sort((a, b) => a.usedAt - b.usedAt);
       if (victim === undefined) return false;
-      this.#discardOldest(victim);
+      this.#discardLast(victim);
     }
     return true;
   }
@@ -285,18 +292,18 @@ export class WorkerPool<W extends PooledWorker> {
   #fits(): boolean {
     const { workersMax, memoryMbMax } = this.#bounds;
     const ready = this.#all();
-    const held = ready.reduce((sum, { worker }) => sum + worker.memoryBytes, 0);
+    const held = ready.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0);
     const coming = (this.#starting + 1) * this.#memoryGuess;
     return ready.length + this.#starting < workersMax && held + coming <= memoryMbMax * 2 ** 20;
   }
 
-  #all(): readonly { readonly worker: W }[] {
+  #all(): readonly W[] {
     return [...this.#lines.values()].flatMap(({ ready }) => ready);
   }
 
-  #discardOldest(line: Line<W>): void {
-    const oldest = line.ready.shift();
-    if (oldest !== undefined) this.#discard(oldest.worker);
+  #discardLast(line: Line<W>): void {
+    const last = line.ready.shift();
+    if (last !== undefined) this.#discard(last);
   }
 
   #discard(worker: W): void {
@@ -307,7 +314,7 @@ export class WorkerPool<W extends PooledWorker> {
     clearInterval(this.#sweeper);
     this.#onClose();
     if (this.#refill !== null) clearTimeout(this.#refill);
-    // What was being started is ended when it is ready, and that has to be waited for, too.
+    // What was being started has to be ended first, and that has to be waited for, too.
     do await this.clear();
     while (this.#leaving.size > 0);
     if (this.#failures.length > 0)

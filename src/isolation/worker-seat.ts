@@ -19,7 +19,7 @@ import { StartedWorker } from './started-worker.ts';
 import { outputBytesMaxOf, performCall, startFor } from './supervisor.ts';
 
 /** A worker that is not ready by then is not worth waiting for. */
-const READY_MS_MAX = 20_000;
+const READY_MS_MAX = 10_000;
 
 /** What a runner put around one worker. */
 export interface Furnishing {
@@ -86,17 +86,21 @@ export class WorkerSeat {
    * Makes a place and a worker in it that waits for a call. It holds nothing of any call, and does
    * not keep this process running.
    *
+   * @param signal - aborted: it is not wanted any more
    * @returns null where that cannot be; nothing is left then
    */
-  static async prepare(maker: SeatMaker, spec: WorkerSpec): Promise<WorkerSeat | null> {
+  static async prepare(
+    maker: SeatMaker,
+    spec: WorkerSpec,
+    signal: AbortSignal,
+  ): Promise<WorkerSeat | null> {
     const seat = await WorkerSeat.#open(maker, spec, async (plan) => {
       const worker = await StartedWorker.start(plan, outputBytesMaxOf(spec), maker.live);
       return worker instanceof StartedWorker ? worker : emptyReport(NOT_PREPARED, plan);
     });
     if (!(seat instanceof WorkerSeat)) return null;
     seat.#worker.hold(false);
-    const late = delay(READY_MS_MAX, false, { ref: false });
-    const isReady = seat.mayWait && (await Promise.race([seat.#worker.ready, late]));
+    const isReady = seat.mayWait && (await seat.#isReadyInTime(signal));
     if (isReady && (await seat.#rest())) return seat;
     await seat.end();
     return null;
@@ -202,6 +206,19 @@ export class WorkerSeat {
       },
     );
     return this.#ended;
+  }
+
+  /** INVARIANT: nothing here keeps the process running, so whoever waits for it must abort it. */
+  async #isReadyInTime(signal: AbortSignal): Promise<boolean> {
+    const over = new AbortController();
+    const stop = (): void => over.abort();
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
+    const late = delay(READY_MS_MAX, false, { ref: false, signal: over.signal });
+    const isReady = await Promise.race([this.#worker.ready, late.catch(() => false)]);
+    signal.removeEventListener('abort', stop);
+    stop();
+    return isReady;
   }
 
   /** @returns false when the tool left more than the worker itself, or that cannot be seen */

@@ -62,6 +62,6 @@ export class WorkerSeats {
     const spec = { target, confinement };
     const key = workerPoolKey(spec, { tier: this.#tier, inherited: process.env });
     if (key === null) return null;
-    return this.#pool.enter(key, () => WorkerSeat.prepare(this.#maker, spec));
+    return this.#pool.enter(key, (signal) => WorkerSeat.prepare(this.#maker, spec, signal));
   }
 }

@@ -61,11 +61,14 @@ interface Session {
 export function createSessionHistories(fold: (tool: string) => string): SessionHistories {
   const sessions = new Map<string, Session>();
 
+  /** Until then no session will have been silent for long enough: looking again would be in vain. */
+  let noneBefore = -Infinity;
+
   const open = (context: CallContext, now: number): Session | undefined => {
     const key = sessionKey(context);
     const known = sessions.get(key);
     if (known !== undefined) return known;
-    if (sessions.size >= SESSIONS_MAX) forgetSilent(sessions, now);
+    if (sessions.size >= SESSIONS_MAX && now > noneBefore) noneBefore = forgetSilent(sessions, now);
     if (sessions.size >= SESSIONS_MAX) return undefined;
     const session: Session = { complete: true, touchedAt: now, tools: new Map() };
     sessions.set(key, session);
@@ -111,11 +114,15 @@ function beginCall(session: Session, tool: string, now: number): SessionCall {
   };
 }
 
-function forgetSilent(sessions: Map<string, Session>, now: number): void {
+/** @returns until when nothing more can be forgotten */
+function forgetSilent(sessions: Map<string, Session>, now: number): number {
+  let oldest = Infinity;
   for (const [key, session] of sessions) {
-    const isRunning = [...session.tools.values()].some(({ running }) => running > 0);
-    if (!isRunning && session.touchedAt < now - FORGET_AFTER_MS) sessions.delete(key);
+    if ([...session.tools.values()].some(({ running }) => running > 0)) continue;
+    if (session.touchedAt < now - FORGET_AFTER_MS) sessions.delete(key);
+    else oldest = Math.min(oldest, session.touchedAt);
   }
+  return oldest + FORGET_AFTER_MS;
 }
 
 /** JSON keeps the parts apart whatever characters they have. */

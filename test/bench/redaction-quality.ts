@@ -21,11 +21,14 @@ export interface PiiQuality {
 }
 
 /** Personal data: cover, typed precision, clean texts altered. */
-export function piiQuality(find: Finder): PiiQuality {
+export function piiQuality(
+  find: Finder,
+  isWanted: (row: PiiRow) => boolean = () => true,
+): PiiQuality {
   const covered = new Tally();
   const precise = new Tally();
   const clean = new Tally();
-  for (const { text, expected, kind } of corpusRows<PiiRow>('pii')) {
+  for (const { text, expected, kind } of corpusRows<PiiRow>('pii').filter(isWanted)) {
     const findings = find(text);
     const known = expected.filter(({ type }) => isPii(type));
     for (const span of known) covered.add(span.type, isCovered(text, span, findings));
@@ -39,7 +42,10 @@ export function piiQuality(find: Finder): PiiQuality {
 }
 
 /** Secrets: texts with a finding, by type and by source; harmless texts with one. */
-export function secretQuality(find: Finder): {
+export function secretQuality(
+  find: Finder,
+  isWanted: (row: SecretRow) => boolean = () => true,
+): {
   readonly named: Share;
   readonly vendor: Share;
   readonly independent: Share;
@@ -50,7 +56,7 @@ export function secretQuality(find: Finder): {
   const all = new Tally();
   const types = new Tally();
   const sources = new Tally();
-  for (const { text, type, label, source } of corpusRows<SecretRow>('secrets')) {
+  for (const { text, type, label, source } of corpusRows<SecretRow>('secrets').filter(isWanted)) {
     const isHit = find(text).length > 0;
     if (label === 'negative') {
       all.add('harmless', isHit);

@@ -1,4 +1,6 @@
-import type { Redactor } from '../../src/redaction/index.ts';
+import { piiDetectors, secretDetectors } from '../../src/redaction/detectors.ts';
+import { PII_CATEGORIES, type Redactor, SECRET_CATEGORIES } from '../../src/redaction/index.ts';
+import { flattened } from '../../src/redaction/text/flat.ts';
 import { corpusRows, type PiiRow } from './redaction-corpora.ts';
 
 const SIZE = 1_000_000;
@@ -46,6 +48,18 @@ export function cleanLatency(redactor: Redactor): { readonly p50: number; readon
   const sorted = times.slice(5000).sort((a, b) => a - b);
   const at = (share: number) => sorted[Math.floor(sorted.length * share)] as number;
   return { p50: at(0.5), p99: at(0.99) };
+}
+
+const DETECTORS = [...secretDetectors(SECRET_CATEGORIES), ...piiDetectors(PII_CATEGORIES)];
+
+/** CPU milliseconds of the slowest detector for 1,000,000 characters of a hostile piece. */
+export function slowestDetector(piece: string): number {
+  const text = flattened(piece.repeat(Math.ceil(SIZE / piece.length)).slice(0, SIZE));
+  return Math.max(
+    ...DETECTORS.map((detect) =>
+      Math.min(...[1, 2, 3].map(() => cpuMs(() => detect({ text, hint: '' }, [])))),
+    ),
+  );
 }
 
 /** CPU milliseconds for 1,000,000 characters of a hostile piece, and how much 250,000 cost. */

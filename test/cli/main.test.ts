@@ -125,6 +125,39 @@ describe('run', () => {
     expect({ code, out: at.terminal.written.out }).toEqual({ code: 0, out: '2\n' });
   });
 
+  test('keeps rates for each agent, and what a session did for that session', async () => {
+    const policy = `${POLICY}rate_limits: { add: { max_calls: 1, window_seconds: 3600 } }\n`;
+    const at = place({}, policy);
+    const add = [tool('add.mjs'), '--state', 'counters', '--set', 'a=1', '--set', 'b=1'];
+    expect(
+      (await cli([...add, '--agent', 'ann', '--session', 's', '--tenant', 't'], at)).code,
+    ).toBe(0);
+    expect(
+      (await cli([...add, '--agent', 'ann', '--session', 'r', '--tenant', 't'], at)).code,
+    ).toBe(3);
+    expect((await cli([...add, '--agent', 'bob'], at)).code).toBe(0);
+    expect(entriesOf(at.trail)[0]).toMatchObject({
+      context: { agent: 'ann', session: 's', tenant: 't' },
+    });
+  });
+
+  test('says in one line that this Node does not run TypeScript, or runs it', async () => {
+    const at = place();
+    const text = 'export default ({ n }: { n: number }): number => n * 2;\n';
+    writeFileSync(join(at.cwd, 'double.ts'), text);
+    const { code, out, err } = await cli(['double.ts', '--set', 'n=4'], at);
+    const isRun = 'typescript' in process.features && process.features.typescript !== false;
+    if (isRun) expect({ code, out }).toEqual({ code: 0, out: '8\n' });
+    else {
+      expect({ code, out, lines: err.trim().split('\n').length }).toEqual({
+        code: 2,
+        out: '',
+        lines: 1,
+      });
+      expect(err).toContain('is TypeScript, which Node');
+    }
+  });
+
   test('is stopped by the kill file of its state', async () => {
     const at = place();
     writeFileSync(join(at.cwd, 'KILL'), 'maintenance\n');

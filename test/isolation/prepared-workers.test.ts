@@ -342,27 +342,35 @@ describe.each(['isolated', 'hardened', 'process'] as const)('%s: a prepared work
   });
 });
 
-test('a program that forgets to close its enforcer ends all the same, and leaves nothing', () => {
+test.each([
+  ['forgets to close its enforcer', 'await ready();'],
+  ['forgets it while a worker is being started', ''],
+  ['closes it while a worker is being started', 'await enforcer.close();'],
+  ['closes it when a worker is ready', 'await ready(); await enforcer.close();'],
+])('a program that %s ends, and leaves nothing', (_what, last) => {
   const root = mkdtempSync(join(tmpdir(), 'forgetful-'));
   chmodSync(root, 0o755);
   const script = `
     import { readdirSync } from 'node:fs';
+    import { setTimeout as delay } from 'node:timers/promises';
     const { createEnforcer } = await import(${JSON.stringify(`${process.cwd()}/dist/src/index.js`)});
     const enforcer = await createEnforcer({ audit: false });
     const { status } = await enforcer.run(${JSON.stringify(tool('add.mjs'))}, { a: 1, b: 2 });
-    const own = () => readdirSync(process.env.TMPDIR).filter((name) => name.startsWith('enforcecore-'));
+    const folders = () => readdirSync(process.env.TMPDIR).filter((name) => name.startsWith('enforcecore-'));
     // The worker for a second call that never comes.
-    const until = Date.now() + 20_000;
-    while (own().length === 0 && Date.now() < until) await new Promise((done) => setTimeout(done, 5));
-    await new Promise((done) => setTimeout(done, 500));
-    console.log(JSON.stringify({ status, prepared: own().length }));`;
-  const { stdout, stderr, status } = spawnSync(
-    process.execPath,
-    ['--input-type=module', '-e', script],
-    { env: { ...process.env, TMPDIR: root }, encoding: 'utf8', timeout: 60_000 },
-  );
-  expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
-  expect(JSON.parse(stdout)).toEqual({ status: 'ok', prepared: 1 });
+    const ready = async () => {
+      for (const until = Date.now() + 20_000; folders().length === 0 && Date.now() < until; ) await delay(5);
+      if (folders().length !== 1) throw new Error('no worker was prepared');
+    };
+    console.log(status);
+    ${last}`;
+  const ended = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+    env: { ...process.env, TMPDIR: root },
+    encoding: 'utf8',
+    timeout: 60_000,
+  });
+  const { stdout, stderr, status } = ended;
+  expect({ stdout, stderr, status }).toEqual({ stdout: 'ok\n', stderr: '', status: 0 });
   expect(readdirSync(root)).toEqual([]);
   rmSync(root, { recursive: true });
 });

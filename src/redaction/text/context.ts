@@ -1,4 +1,5 @@
 import type { Source } from '../finding.ts';
+import { isDigit } from './characters.ts';
 
 /** How far a word may stand from the number it explains, in characters. */
 const BEFORE_MAX = 40;
@@ -13,21 +14,30 @@ const AFTER_MAX = 14;
  */
 export function wordsBefore(source: Source, position: number): string {
   const from = Math.max(0, position - BEFORE_MAX);
-  const written = source.text.slice(from, position);
-  // An element's name has a small letter, a placeholder has none.
-  const element = /<([a-z][\w:.-]{0,36})>$/.exec(written)?.[1];
-  if (element !== undefined) return element.toLowerCase();
-  const near = written.toLowerCase();
-  const stop = Math.max(lastStop(near), lastPlaceholder(near));
-  if (stop >= 0) return withoutHalfWord(near, stop + 1);
+  if (source.text[position - 1] === '>') {
+    const element = ELEMENT.exec(source.text.slice(from, position))?.[1];
+    if (element !== undefined) return element.toLowerCase();
+  }
+  const stop = lastStop(source.text, from, position);
+  const near = source.text.slice(stop + 1, position).toLowerCase();
+  const placeholder = near.lastIndexOf('_redacted');
+  if (placeholder >= 0) return withoutHalfWord(near, placeholder + '_redacted'.length);
+  // A stop is never half of a word, but a digit.
+  if (stop >= from) return isDigit(source.text.charCodeAt(stop)) ? afterWord(near) : near;
   if (from === 0) return `${source.hint} ${near}`;
-  return isWord(source.text[from - 1]) ? withoutHalfWord(near, 0) : near;
+  return isWord(source.text[from - 1]) ? afterWord(near) : near;
 }
+
+/** An element's name has a small letter, a placeholder has none. */
+const ELEMENT = /<([a-z][\w:.-]{0,36})>$/;
 
 /** The end of a longer word is not a word: the `v` of `T3V` stands for no version. */
 function withoutHalfWord(text: string, from: number): string {
-  let at = from;
-  if (at > 0 && !isWord(text[at - 1])) return text.slice(at);
+  return from > 0 && isWord(text[from - 1]) ? afterWord(text.slice(from)) : text.slice(from);
+}
+
+function afterWord(text: string): string {
+  let at = 0;
   while (at < text.length && isWord(text[at])) at += 1;
   return text.slice(at);
 }
@@ -43,14 +53,11 @@ export function wordsAfter(source: Source, position: number): string {
   return stop < 0 ? near : near.slice(0, stop);
 }
 
-function lastStop(text: string): number {
-  for (let at = text.length - 1; at >= 0; at -= 1) {
-    if ('0123456789@<>*[]'.includes(text[at] as string)) return at;
-  }
-  return -1;
+/** Where the last stop stands, or one before `from`. */
+function lastStop(text: string, from: number, position: number): number {
+  let at = position - 1;
+  while (at >= from && !STOPS.includes(text[at] as string)) at -= 1;
+  return at;
 }
 
-function lastPlaceholder(text: string): number {
-  const at = text.lastIndexOf('_redacted');
-  return at < 0 ? -1 : at + '_redacted'.length - 1;
-}
+const STOPS = '0123456789@<>*[]';

@@ -1,7 +1,7 @@
 import { SECRET_CATEGORIES, type SecretCategory } from '../categories.ts';
 import type { Detector, Finding, Source } from '../finding.ts';
 import { isWordCharacter } from '../text/words.ts';
-import { type CredentialKind, credentialKindOf } from './credential-name.ts';
+import { credentialKindOf } from './credential-name.ts';
 import type { Landmark } from './landmarks.ts';
 import {
   isCounted,
@@ -152,10 +152,11 @@ function nameStart(text: string, from: number): number {
   const limit = Math.max(0, from - NAME_MAX);
   let at = from;
   while (at > limit && /[\w.$-]|[^ -~\s]/.test(text[at - 1] as string)) at -= 1;
+  if (at !== from || text[at - 1] !== ' ') return at;
   const wordBefore = /(?:^|[\s"'({,;#])([A-Za-z]{3,16}) $/.exec(
     text.slice(Math.max(0, at - 18), at),
   );
-  return at === from && wordBefore ? at - (wordBefore[1] as string).length - 1 : at;
+  return wordBefore === null ? at : at - (wordBefore[1] as string).length - 1;
 }
 
 function assignmentAt(text: string, keyword: number, end: number): Assignment | null {
@@ -213,13 +214,17 @@ function bareValue(rest: string): string {
 
 function categoryOf({ name, value, isQuoted, isLoose }: Assignment): SecretCategory | null {
   if (isLoose && !isUnlikeWords(value)) return null;
-  if (value.length < 4 || value.length > VALUE_LENGTH_MAX || isPlaceholder(value)) return null;
+  if (value.length < 4 || value.length > VALUE_LENGTH_MAX) return null;
   const kind = credentialKindOf(name);
+  if (kind === null || (kind !== 'password' && value.length < KEY_LENGTH_MIN[kind])) return null;
+  if (isPlaceholder(value)) return null;
   if (kind === 'password') return looksLikePassword(value, isQuoted) ? 'password' : null;
-  return isKeyValue(value, kind) ? 'generic_api_key' : null;
+  return isKeyValue(value) ? 'generic_api_key' : null;
 }
 
-function isKeyValue(value: string, kind: CredentialKind): boolean {
-  if (kind === null || /\s/.test(value) || isCounted(value)) return false;
-  return value.length >= (kind === 'key' ? 24 : 10) && looksRandom(value);
+/** Shorter values are names and numbers; a plain `key` is more often one of a map. */
+const KEY_LENGTH_MIN = { credential: 10, key: 24 } as const;
+
+function isKeyValue(value: string): boolean {
+  return !/\s/.test(value) && !isCounted(value) && looksRandom(value);
 }

@@ -10,7 +10,11 @@ interface TokenRule {
   readonly prefix: string;
   readonly head: Head | null;
   readonly body: RegExp;
+  readonly within: Within;
 }
+
+/** Where a token may start within a longer word. */
+type Within = 'anywhere' | 'after-small' | 'nowhere';
 
 interface Head {
   readonly shape: RegExp;
@@ -69,13 +73,19 @@ function rulesOf(row: VendorToken): TokenRule[] {
   const category = categoryOf(row);
   const head = row.head && { ...row.head, shape: new RegExp(`^(?:${row.head.shape})$`) };
   const body = new RegExp(`^(?:${row.body})`);
-  return row.prefixes.map((prefix) => ({ category, prefix, head: head ?? null, body }));
+  return row.prefixes.map((prefix) => ({
+    category,
+    prefix,
+    head: head ?? null,
+    body,
+    within: head === undefined ? withinFor(prefix) : 'nowhere',
+  }));
 }
 
 /** Where the token around a prefix starts and ends; `null` when there is none. */
-function tokenAt(text: string, at: number, { prefix, head, body }: TokenRule): Span | null {
+function tokenAt(text: string, at: number, { prefix, head, body, within }: TokenRule): Span | null {
   const start = head === null ? at : startOfHead(text, at, head);
-  if (start === null || isWithinWord(text, start, head === null ? prefix : '')) return null;
+  if (start === null || isWithinWord(text, start, within)) return null;
   const from = at + prefix.length;
   const match = body.exec(text.slice(from, from + BODY_MAX));
   if (match === null || runsOn(text, from + match[0].length)) return null;
@@ -101,14 +111,17 @@ function runsOn(text: string, end: number): boolean {
 
 /**
  * A prefix of letters alone must start a word, but a capital one may follow a small letter; a
- * longer prefix with a sign in it, such as `ghp_`, is seen inside a word, too.
+ * longer prefix with a sign in it, such as `ghp_`, is seen inside a word, too. `task_test_…` has no
+ * `sk_test_`.
  */
-function isWithinWord(text: string, start: number, prefix: string): boolean {
-  const before = text.charCodeAt(start - 1);
-  if (!goesOnFrom(text, start)) return false;
-  // `task_test_…` has no `sk_test_`.
+function withinFor(prefix: string): Within {
   const hasSign = /[^A-Za-z\d]/.test(prefix.slice(0, -1)) && !/^[a-z]{1,2}_/.test(prefix);
-  if (hasSign || /^[A-Za-z\d]{3,}_$/.test(prefix)) return false;
-  const isSmall = before >= 97 && before <= 122;
-  return !(isSmall && prefix.length >= 4 && prefix === prefix.toUpperCase());
+  if (hasSign || /^[A-Za-z\d]{3,}_$/.test(prefix)) return 'anywhere';
+  return prefix.length >= 4 && prefix === prefix.toUpperCase() ? 'after-small' : 'nowhere';
+}
+
+function isWithinWord(text: string, start: number, within: Within): boolean {
+  if (within === 'anywhere' || !goesOnFrom(text, start)) return false;
+  const before = text.charCodeAt(start - 1);
+  return within === 'nowhere' || before < 97 || before > 122;
 }
