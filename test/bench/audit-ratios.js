@@ -21,6 +21,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { generateKey, nodeFileLayer, openTrail, verifyTrail } from '../../dist/src/audit/index.js';
+import { median, percentile, report } from './rows.js';
 
 const GENESIS = '0'.repeat(64);
 const BLOCKS = 120;
@@ -43,7 +44,7 @@ function buildDecision(call) {
       effect: 'allow',
       reasons: [],
       wouldDeny: false,
-      policy: { name: 'web', version: '1', digest: 'ab'.repeat(32) },
+      policy: { what: 'web', version: '1', digest: 'ab'.repeat(32) },
     },
     argsDigest: '11'.repeat(32),
     sentDigest: '22'.repeat(32),
@@ -61,7 +62,7 @@ function buildStored(call, previousHash) {
     context: { agent: 'a1', session: 's1' },
     effect: 'allow',
     entry_id: randomUUID(),
-    policy: { digest: 'ab'.repeat(32), name: 'web', version: '1' },
+    policy: { digest: 'ab'.repeat(32), what: 'web', version: '1' },
     reasons: [],
     redactions: {},
     sent_digest: '22'.repeat(32),
@@ -75,10 +76,6 @@ function buildStored(call, previousHash) {
     previous_hash: previousHash,
   };
 }
-
-const quantile = (values, share) =>
-  values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))];
-const median = (values) => quantile(values, 0.5);
 
 const cpuTime = () => {
   const { user, system } = process.cpuUsage();
@@ -105,12 +102,13 @@ const costs = ([ours, theirs]) => median(ours.map((value, index) => value / thei
 const gains = ([ours, theirs]) => median(ours.map((value, index) => theirs[index] / value));
 
 const describe = ([ours, theirs], unit) => {
-  const of = (values) => `${median(values).toFixed(2)} (p99 ${quantile(values, 0.99).toFixed(2)})`;
+  const of = (values) =>
+    `${median(values).toFixed(2)} (p99 ${percentile(values, 0.99).toFixed(2)})`;
   return `${of(ours)} against ${of(theirs)} ${unit} an entry`;
 };
 
-const atMost = (value, target) => ({ target: `<= ${target}`, value, pass: value <= target });
-const atLeast = (value, target) => ({ target: `>= ${target}`, value, pass: value >= target });
+const atMost = (value, target) => ({ value, target, bound: 'max' });
+const atLeast = (value, target) => ({ value, target, bound: 'min' });
 
 /** Build, stringify, hash and write of the same bytes: what no trail can do without. */
 function boundSide(root) {
@@ -184,10 +182,10 @@ async function appendRows(root) {
   };
   const options = { rounds: BLOCKS, warmUp: WARM_UP_BLOCKS };
   const rows = [];
-  const add = async (name, side, doesNotShow = APPEND_HIDES) => {
+  const add = async (what, side, doesNotShow = APPEND_HIDES) => {
     const times = await interleave([side, bound], options);
-    const shows = `${APPEND_SHOWS}: ${describe(times, 'µs')}`;
-    rows.push({ name, ...atMost(costs(times), 1.7), unit: '×', shows, doesNotShow });
+    const detail = `${APPEND_SHOWS}: ${describe(times, 'µs')}`;
+    rows.push({ what, ...atMost(costs(times), 1.7), unit: 'x', detail, doesNotShow });
   };
   const against = '/ build, stringify, hash, write';
   await add(`append (os) ${against}`, sides.one);
@@ -196,10 +194,10 @@ async function appendRows(root) {
   await add(`append (queue) ${against}`, sides.queue, 'that an entry can be lost with the process');
   const times = await interleave([sides.one, pythonSide(root)], options);
   rows.push({
-    name: 'the Python algorithm in Node / append (os)',
+    what: 'the Python algorithm in Node / append (os)',
     ...atLeast(gains(times), 2.3),
-    unit: '×',
-    shows: `CPU time, each with its own way of writing: ${describe(times, 'µs')}`,
+    unit: 'x',
+    detail: `CPU time, each with its own way of writing: ${describe(times, 'µs')}`,
     doesNotShow: 'Python itself, which is slower than the same algorithm in Node',
   });
   for (const { trail } of Object.values(sides)) await trail.close();
@@ -237,18 +235,18 @@ async function diskRows(root) {
   const appended = DISK_ROUNDS * shape.entries;
   return [
     {
-      name: `fdatasync per entry / append (disk), ${DISK_IN_FLIGHT} callers`,
+      what: `fdatasync per entry / append (disk), ${DISK_IN_FLIGHT} callers`,
       ...atLeast(gains(times), 50),
-      unit: '×',
-      shows: `wall time with one disk, both sides in turn: ${describe(times, 'µs')}`,
+      unit: 'x',
+      detail: `wall time with one disk, both sides in turn: ${describe(times, 'µs')}`,
       doesNotShow:
         'disks whose fdatasync takes under 1 ms: there the CPU time of an entry bounds it',
     },
     {
-      name: `entries per fdatasync, ${DISK_IN_FLIGHT} callers that each wait for their own`,
+      what: `entries per fdatasync, ${DISK_IN_FLIGHT} callers that each wait for their own`,
       ...atLeast(appended / syncs, DISK_IN_FLIGHT / 2),
       unit: 'entries',
-      shows: 'that concurrent callers share a commit, counted, on any disk',
+      detail: 'that concurrent callers share a commit, counted, on any disk',
       doesNotShow: 'how long one takes',
     },
   ];
@@ -291,10 +289,10 @@ async function verifyRow(root, entries) {
   const rounds = entries > 200_000 ? 3 : VERIFY_ROUNDS;
   const times = await interleave([ours, theirs], { rounds });
   return {
-    name: `verify ${entries} entries / JSON.parse + SHA-256 per line`,
+    what: `verify ${entries} entries / JSON.parse + SHA-256 per line`,
     ...atMost(costs(times), 1.3),
-    unit: '×',
-    shows: `CPU time of chain, tree and strict form: ${describe(times, 'µs')}`,
+    unit: 'x',
+    detail: `CPU time of chain, tree and strict form: ${describe(times, 'µs')}`,
     doesNotShow: 'compressed segments, signatures, a cold page cache',
   };
 }
@@ -302,7 +300,7 @@ async function verifyRow(root, entries) {
 /**
  * Measures every audit row.
  *
- * @returns rows of `{ name, target, value, unit, pass, shows, doesNotShow }`
+ * @returns {Promise<import('./rows.js').Row[]>}
  */
 export async function measureAudit({ verifyEntries = VERIFY_ENTRIES } = {}) {
   const root = mkdtempSync(join(tmpdir(), 'audit-bench-'));
@@ -319,10 +317,5 @@ export async function measureAudit({ verifyEntries = VERIFY_ENTRIES } = {}) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const verifyEntries = Number(process.argv[2] ?? VERIFY_ENTRIES);
-  for (const row of await measureAudit({ verifyEntries })) {
-    const { name, target, value, unit, pass, shows, doesNotShow } = row;
-    console.log(`${pass ? 'ok  ' : 'MISS'} ${name}: ${value.toFixed(2)} ${unit}, target ${target}`);
-    console.log(`     shows ${shows}`);
-    console.log(`     does not show ${doesNotShow}`);
-  }
+  report(await measureAudit({ verifyEntries }));
 }
