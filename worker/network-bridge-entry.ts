@@ -12,21 +12,25 @@ const { ENFORCECORE_EGRESS: credentials = '', ...environment } = process.env;
 /** As a shell answers for a command that cannot be started. */
 const NOT_FOUND = 127;
 
-if (separator !== '--' || command === '') {
-  process.stderr.write('usage: network-bridge-entry.js SOCKET -- COMMAND [ARGUMENT …]\n');
-  process.exit(2);
+void main();
+
+async function main(): Promise<void> {
+  if (separator !== '--' || command === '') {
+    process.stderr.write('usage: network-bridge-entry.js SOCKET -- COMMAND [ARGUMENT …]\n');
+    process.exit(2);
+  }
+  const way = { socketPath, credentials };
+  const port = await openBridge(way);
+  const child = spawn(command, args, {
+    stdio: 'inherit',
+    env: { ...environment, ...proxyEnvironment(port, way) },
+  });
+  child.on('error', (error) => {
+    process.stderr.write(`${error.message}\n`);
+    process.exit(NOT_FOUND);
+  });
+  child.on('exit', (code, signal) => {
+    if (signal === null) process.exit(code ?? 1);
+    process.kill(process.pid, signal);
+  });
 }
-const way = { socketPath, credentials };
-const port = await openBridge(way);
-const child = spawn(command, args, {
-  stdio: 'inherit',
-  env: { ...environment, ...proxyEnvironment(port, way) },
-});
-child.on('error', (error) => {
-  process.stderr.write(`${error.message}\n`);
-  process.exit(NOT_FOUND);
-});
-child.on('exit', (code, signal) => {
-  if (signal === null) process.exit(code ?? 1);
-  process.kill(process.pid, signal);
-});

@@ -14,8 +14,17 @@ channel.on('close', () => process.exit(1));
 // Before the tool is loaded: many tools replace `process.stdout.write` to keep it quiet.
 const outputs = [flusherOf(process.stdout), flusherOf(process.stderr)];
 
-const gap = setup === null ? null : checkOwnStatus(setup);
-if (gap === null) {
+void main();
+
+/** Rejects only where this process must not go on: an unhandled rejection ends it. */
+async function main(): Promise<void> {
+  const gap = setup === null ? null : checkOwnStatus(setup);
+  if (gap === null) await serve();
+  else await refuse(channel, gap);
+  process.exit(0);
+}
+
+async function serve(): Promise<void> {
   if (setup?.way !== undefined) {
     // Loaded only where it is needed: each module costs a millisecond of every start.
     const bridge = await import('./network-bridge.ts');
@@ -26,10 +35,7 @@ if (gap === null) {
   await serveCalls(channel, async () => {
     await Promise.all(outputs.map((flush) => flush()));
   });
-} else {
-  await refuse(channel, gap);
 }
-process.exit(0);
 
 function flusherOf(stream: NodeJS.WriteStream): () => Promise<void> {
   const write = stream.write.bind(stream) as (text: string, done: () => void) => boolean;

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { extname, join } from 'node:path';
+import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import {
   encodeFrame,
@@ -53,8 +53,7 @@ export async function serveCalls(channel: Duplex, flush: () => Promise<void>): P
  * what runs for the first time, which takes longer than to run it (1 ms of 2, measured on Node 20).
  */
 async function rehearse(flush: () => Promise<void>): Promise<void> {
-  const { filename, dirname } = import.meta;
-  const module = join(dirname, `rehearsal-entry${extname(filename)}`);
+  const module = join(import.meta.dirname, 'rehearsal-entry.js');
   const { context } = createContext(new AbortController().signal, () => {});
   await runTool({ ...REHEARSAL, module }, context);
   await flush();

@@ -33,9 +33,14 @@ describe('the packed package', () => {
     expect(paths).toEqual(expect.arrayContaining(expected));
   });
 
+  test('holds what workers start as, bundled', () => {
+    const bundled = ['process-entry', 'network-bridge-entry', 'network-bridge', 'brokered-fetch'];
+    expect(paths).toEqual(expect.arrayContaining(bundled.map((name) => `dist/worker/${name}.cjs`)));
+  });
+
   test('holds modules and declarations only: no maps without their sources, no tests', () => {
     const compiled = paths.filter((path) => path.startsWith('dist/'));
-    expect(compiled.filter((path) => !/^dist\/(src|worker)\/.*\.(js|d\.ts)$/.test(path))).toEqual(
+    expect(compiled.filter((path) => !/^dist\/(src|worker)\/.*\.(c?js|d\.ts)$/.test(path))).toEqual(
       [],
     );
   });
