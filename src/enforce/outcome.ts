@@ -55,7 +55,9 @@ export function denial(
   details: { readonly retryAfterMs?: number } = {},
 ): FinalEnd {
   const [first] = reasons;
-  const message = `tool \`${tool.slice(0, 256)}\`: ${first?.message ?? 'denied'}`;
+  const about = `tool \`${tool.slice(0, 256)}\``;
+  const why = first?.message ?? 'denied';
+  const message = why.startsWith(about) ? why : `${about}: ${why}`;
   const code = first?.code ?? 'ENF_DENIED_RULE_FAILED';
   return failure(status, code, message, { details: { ...details, reasons } });
 }

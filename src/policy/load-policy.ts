@@ -69,9 +69,11 @@ export async function loadPolicy(
  * One policy over another, as `extends` would. With `inheritance: narrow` in the base, the override
  * may not widen anything.
  *
- * @throws {PolicyError} `ENF_POLICY_INVALID` naming each key that widens, or that conflicts
+ * @throws {PolicyError} `ENF_POLICY_INVALID` naming each key that widens, or that conflicts; and for
+ *   what `loadPolicy` did not give
  */
 export function mergePolicies(base: Policy, override: Policy): Policy {
+  checkLoaded({ base, override });
   const links = [base, override].map(linkOf);
   const files = [...new Set([...base.files, ...override.files])];
   const { document, notes, problems } = fold(links, 0);
@@ -79,6 +81,15 @@ export function mergePolicies(base: Policy, override: Policy): Policy {
   if (problems.length + conflicts.length > 0) throw policyError([...problems, ...conflicts]);
   const allNotes = [...base.notes, ...override.notes, ...notes];
   return policyOf(document, { file: override.file, files, notes: allNotes, isDefault: false });
+}
+
+/** Content that was not loaded has not been checked, and its paths lead nowhere. */
+function checkLoaded(policies: Readonly<Record<string, Policy>>): void {
+  for (const [name, policy] of Object.entries(policies)) {
+    if (Array.isArray(policy?.files) && typeof policy.document === 'object') continue;
+    const message = `\`${name}\` of mergePolicies must be a policy that loadPolicy gave, got ${policy === null ? 'null' : typeof policy}`;
+    throw new PolicyError('ENF_POLICY_INVALID', message);
+  }
 }
 
 function linkOf({ document, file }: Policy): Link {

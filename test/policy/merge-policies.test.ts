@@ -255,6 +255,14 @@ describe('merging', () => {
     const child = await loadPolicy({ name: 'b', environment: { set: { LANG: 'C' } } });
     expect(() => mergePolicies(base, child)).toThrow('`LANG` is in `pass` and in `set`');
   });
+
+  test('takes loaded policies only', async () => {
+    const base = await loadPolicy({ name: 'base' });
+    for (const content of [{ name: 'child' }, null, 'child.yaml']) {
+      const merge = () => mergePolicies(base, content as never);
+      expect(merge).toThrow('`override` of mergePolicies must be a policy that loadPolicy gave');
+    }
+  });
 });
 
 const names = fc.constantFrom('a', 'b', 'c', 'fetch_*');
