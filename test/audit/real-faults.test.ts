@@ -198,7 +198,9 @@ const trail = await openTrail({ path: ${JSON.stringify(path)} });
 trail.append({ type: 'kill_switch', action: 'trip', reason: '' });
 process.kill(process.pid, 'SIGKILL');`,
     );
-    run('unshare', ['-r', '-p', '-f', '--', process.execPath, file]);
+    // Not as pid 1 of the namespace, which no signal of its own kills.
+    const script = `${process.execPath} ${file}; true`;
+    run('unshare', ['-r', '-p', '-f', '--', 'sh', '-c', script]);
     const waiting = saidBy(run(process.execPath, [program({ path, entries: 1 })]));
     expect(waiting).toMatchObject({ code: 'ENF_AUDIT_LOCK', acknowledged: 0, ok: true });
     const recover = ['bin/enforcecore.js', 'audit', 'recover', path, '--break-lock'];
