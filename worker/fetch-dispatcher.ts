@@ -158,10 +158,19 @@ class Exchange {
         return this.#onData(Buffer.from(reply.data, 'base64'));
       case 'fetch-end':
         this.#close();
-        return this.#receiver.end();
+        return this.#end();
       case 'fetch-failed':
         this.#close();
         return this.#receiver.fail(failure(reply.code, reply.message, reply.reason));
+    }
+  }
+
+  /** A handler that cannot make sense of the end fails, rather than wait for another. */
+  #end(): void {
+    try {
+      this.#receiver.end();
+    } catch (cause) {
+      this.#receiver.fail(cause);
     }
   }
 

@@ -11,6 +11,7 @@ import {
   summaryText,
   verdictOf,
 } from './dry-run-report.ts';
+import { jsonLine } from './entry-line.ts';
 import { EXIT } from './exit-code.ts';
 import { parseDuration } from './quantity.ts';
 import { type RecordedCall, recordedCalls } from './recorded-calls.ts';
@@ -137,7 +138,7 @@ function noteIgnored(names: Set<string>, recorded: RecordedCall): void {
 
 function tellCall(judged: JudgedCall, { json, quiet }: DryRunFlags, terminal: Terminal): void {
   if (quiet === true || (judged.before !== undefined && !isChanged(judged))) return;
-  terminal.out(json === true ? `${JSON.stringify(lineOf(judged))}\n` : callText(judged, terminal));
+  terminal.out(json === true ? jsonLine(lineOf(judged)) : callText(judged, terminal));
 }
 
 function lineOf({ line, result, before }: JudgedCall): object {

@@ -8,7 +8,12 @@ const UNSAFE = /[\u007f-\u009f\p{Cf}\u2028\u2029]/gu;
  * escape: `cat` of an exported trail is safe.
  */
 export function entryLine(entry: ExportedEntry): string {
-  return `${JSON.stringify(entry).replace(UNSAFE, escapeUnits)}\n`;
+  return jsonLine(entry);
+}
+
+/** Any value in that way. */
+export function jsonLine(value: unknown): string {
+  return `${JSON.stringify(value).replace(UNSAFE, escapeUnits)}\n`;
 }
 
 /** Characters beyond U+FFFF are two escapes. */

@@ -13,6 +13,7 @@ import {
   type ToolTarget,
 } from '../index.ts';
 import { type ArgumentOptions, readArguments } from './arguments.ts';
+import { jsonLine } from './entry-line.ts';
 import { EXIT, exitCodeOf } from './exit-code.ts';
 import { parseDuration, parseSize } from './quantity.ts';
 import { oneLine, printable, type Terminal } from './terminal.ts';
@@ -177,7 +178,7 @@ async function callOnce(
 
 function show(outcome: Outcome, { json, quiet }: RunFlags, terminal: Terminal): void {
   if (json === true) {
-    terminal.out(`${JSON.stringify(outcome)}\n`);
+    terminal.out(jsonLine(outcome));
     return;
   }
   if (quiet !== true) {
@@ -195,7 +196,7 @@ function asLines(text: string): string {
 
 function showValue(value: unknown, { out, isOutTerminal }: Terminal): void {
   if (value === undefined) return;
-  if (typeof value !== 'string') out(`${JSON.stringify(value)}\n`);
+  if (typeof value !== 'string') out(jsonLine(value));
   else out(asLines(isOutTerminal ? printable(value) : value) || '\n');
 }
 

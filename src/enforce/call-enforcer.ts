@@ -264,7 +264,11 @@ export class CallEnforcer implements Enforcer {
   }
 
   #onKillSwitch({ tripped, reason = 'no reason given', by }: KillSwitchChange): void {
-    if (tripped) this.#stopAll({ status: 'killed', message: `kill switch: ${reason}` });
+    if (tripped) {
+      this.#stopAll({ status: 'killed', message: `kill switch: ${reason}` });
+      // A worker that serves several calls may still run what an earlier one left in it.
+      void this.#tiers.pool?.clear();
+    }
     this.#parts.logger.warn({ tripped, reason, by }, 'kill switch');
     const action = tripped ? 'trip' : 'reset';
     this.#parts.trail

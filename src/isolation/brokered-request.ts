@@ -16,6 +16,8 @@ import { type EgressGate, pinnedLookup } from './egress-gate.ts';
 import type { EgressDecision } from './egress-rule.ts';
 import { WorkerMessageError } from './worker-message.ts';
 
+/** Of one answer. Given more, fetch leaves a stream without a listener, whose error ends the process. */
+const CODINGS_MAX = 5;
 /** Of a response. Node's default, which a flag of the supervisor could raise. */
 const RESPONSE_HEADER_BYTES_MAX = 16_384;
 /** Responses of status 1xx before the real one. */
@@ -135,6 +137,7 @@ export class BrokeredRequest {
 
   /** Nobody wants the answer any more. A name that is being resolved still is. */
   cancel(): void {
+    if (this.#isCancelled) throw new WorkerMessageError('a second cancellation');
     this.#isCancelled = true;
     if (this.#admitted !== null) this.#fail('ECONNABORTED', 'cancelled');
   }
@@ -197,6 +200,10 @@ export class BrokeredRequest {
   #onResponse(incoming: IncomingMessage): void {
     this.#incoming = incoming;
     incoming.on('error', (error) => this.#failFrom(error));
+    if ((incoming.statusCode ?? 0) < 200) return this.#fail('EPROTO', 'a status below 200');
+    const codings = String(incoming.headers['content-encoding'] ?? '').split(',').length;
+    if (codings > CODINGS_MAX)
+      return this.#fail('EPROTO', `more than ${CODINGS_MAX} content codings`);
     incoming.on('readable', () => this.#pump());
     incoming.on('end', () => this.#conclude({ type: 'fetch-end', id: this.#id }));
     if (this.#isOver) return;

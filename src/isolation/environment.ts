@@ -28,6 +28,15 @@ export function buildEnvironment(
   return { ...environment, ...rules.set };
 }
 
+/** Of an environment, what passes into a worker: taken once, so that two readers see the same. */
+export function passingEnvironment(
+  { pass }: EnvironmentRules,
+  environment: Readonly<Record<string, string | undefined>>,
+): Readonly<Record<string, string | undefined>> {
+  const names = [...platformNames(), ...pass].filter((name) => Object.hasOwn(environment, name));
+  return Object.fromEntries(names.map((name) => [name, environment[name]]));
+}
+
 /** Windows starts no program without these. */
 function platformNames(): readonly string[] {
   return process.platform === 'win32' ? ['SystemRoot', 'ComSpec', 'PATHEXT'] : [];

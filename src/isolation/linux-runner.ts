@@ -153,7 +153,7 @@ export class LinuxRunner implements Runner {
       protectedPaths: this.#protectedPaths,
       views: this.#views,
       filters: this.#filters,
-      inherited: process.env,
+      inherited: spec.inherited ?? process.env,
     });
     // INVARIANT: in the turn in which the plan was made.
     const write = realPathsOf(filesystem.write);

@@ -42,7 +42,7 @@ export class ProcessRunner implements Runner {
   /** @param pool - where prepared workers lie ready; null: every call starts its own */
   constructor(pool: WorkerPool<WorkerSeat> | null = null) {
     const furnish: Furnish = async (spec, scratch) => ({
-      plan: planProcess(spec, scratch, process.env),
+      plan: planProcess(spec, scratch, spec.inherited ?? process.env),
     });
     this.#seats = new WorkerSeats({ tier: this.tier, layers: LAYERS, furnish, pool });
   }

@@ -31,7 +31,10 @@ export interface Job {
 }
 
 /** What a worker is started for: nothing of a single call, so that it can be started before one. */
-export type WorkerSpec = Pick<Job, 'target' | 'confinement'>;
+export interface WorkerSpec extends Pick<Job, 'target' | 'confinement'> {
+  /** What passes of this process's environment; it may change before the worker is started. */
+  readonly inherited?: Readonly<Record<string, string | undefined>>;
+}
 
 /** How the worker ended. */
 export type RunEnd =

@@ -192,6 +192,8 @@ export class WorkerPool<W extends PooledWorker> {
       gone: new AbortController(),
     };
     if (this.#closing === null && this.#lines.size < KEYS_MAX) this.#lines.set(key, line);
+    // Nobody would find it again, so nothing may be kept in it.
+    else line.isForbidden = true;
     return line;
   }
 

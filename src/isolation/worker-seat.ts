@@ -78,7 +78,7 @@ export class WorkerSeat {
    *
    * @returns how the call ended where there is no worker; nothing is left then
    */
-  static async open(maker: SeatMaker, job: Job): Promise<WorkerSeat | RunReport> {
+  static async open(maker: SeatMaker, job: Job & WorkerSpec): Promise<WorkerSeat | RunReport> {
     return WorkerSeat.#open(maker, job, (plan) => startFor(job, plan, maker.live));
   }
 
@@ -150,9 +150,14 @@ export class WorkerSeat {
    * started with is what a call would be started with now.
    */
   isFit(): boolean {
-    return (
-      this.#worker.isWaiting && this.#worker.isAlive() && (this.#furnishing.isCurrent?.() ?? true)
-    );
+    try {
+      return (
+        this.#worker.isWaiting && this.#worker.isAlive() && (this.#furnishing.isCurrent?.() ?? true)
+      );
+    } catch {
+      // What cannot be looked at (no descriptor is free) is not used.
+      return false;
+    }
   }
 
   /** Called once, when it can no longer be used though nobody uses it. */

@@ -1,6 +1,7 @@
+import { passingEnvironment } from './environment.ts';
 import { guardGroups } from './exit-guard.ts';
 import { signalGroup } from './kill-tree.ts';
-import type { Job, RunReport } from './runner.ts';
+import type { Job, RunReport, WorkerSpec } from './runner.ts';
 import type { Visit, WorkerPool } from './worker-pool.ts';
 import { workerPoolKey } from './worker-pool-key.ts';
 import { type Furnish, type SeatMaker, WorkerSeat } from './worker-seat.ts';
@@ -31,10 +32,11 @@ export class WorkerSeats {
 
   /** See {@link Runner.run}. */
   async run(job: Job): Promise<RunReport> {
-    const visit = this.#enter(job);
+    const inherited = passingEnvironment(job.confinement.environment, process.env);
+    const visit = this.#enter(job, inherited);
     let back: WorkerSeat | null = null;
     try {
-      const seat = visit?.worker ?? (await WorkerSeat.open(this.#maker, job));
+      const seat = visit?.worker ?? (await WorkerSeat.open(this.#maker, { ...job, inherited }));
       if (!(seat instanceof WorkerSeat)) return seat;
       if (!seat.mayWait) visit?.forbid();
       const { reuse } = job.confinement.isolation;
@@ -57,10 +59,13 @@ export class WorkerSeats {
     }
   }
 
-  #enter({ target, confinement }: Job): Visit<WorkerSeat> | null {
+  #enter(
+    { target, confinement }: Job,
+    inherited: NonNullable<WorkerSpec['inherited']>,
+  ): Visit<WorkerSeat> | null {
     if (this.#pool === null) return null;
-    const spec = { target, confinement };
-    const key = workerPoolKey(spec, { tier: this.#tier, inherited: process.env });
+    const spec = { target, confinement, inherited };
+    const key = workerPoolKey(spec, { tier: this.#tier, inherited });
     if (key === null) return null;
     return this.#pool.enter(key, (signal) => WorkerSeat.prepare(this.#maker, spec, signal));
   }

@@ -1,6 +1,7 @@
-import { realpathSync, statSync } from 'node:fs';
+import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { type IdMapping, type OpenMapping, openIdMapping } from './call-identity-mounts.ts';
 import { outermost } from './filesystem-view-names.ts';
+import { isolationUnavailable } from './host-support-error.ts';
 import type { Launcher } from './launcher.ts';
 
 /** Write paths of one owner: what the call's own user makes in them will belong to the owner. */
@@ -23,13 +24,40 @@ export interface OpenOwners {
  */
 export function writePathOwners(named: readonly string[]): readonly OwnedPaths[] {
   const owned = new Map<string, OwnedPaths>();
-  for (const path of realPathsOf(named)) {
+  const paths = realPathsOf(named);
+  refuseMountsBelow(paths);
+  for (const path of paths) {
     const { uid, gid } = statSync(path);
     const key = `${uid}:${gid}`;
     const { paths } = owned.get(key) ?? { paths: [] };
     owned.set(key, { owner: { uid, gid }, paths: [...paths, path] });
   }
   return [...owned.values()];
+}
+
+/**
+ * A mapped mount is a copy of one mount: a tool would see what lies under the one inside, which is
+ * neither watched nor seen by anybody else.
+ */
+function refuseMountsBelow(paths: readonly string[]): void {
+  const below = mountPoints().find((point) =>
+    paths.some((path) => point !== path && point.startsWith(`${path}/`)),
+  );
+  if (below === undefined) return;
+  throw isolationUnavailable({
+    cause: `\`${below}\` is mounted inside a write path`,
+    remedy: 'name the folders beside it, or it alone',
+  });
+}
+
+/** Field 5 of each line, with its octal escapes undone. See proc_pid_mountinfo(5). */
+function mountPoints(): readonly string[] {
+  return readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .flatMap((line) => line.split(' ')[4] ?? [])
+    .map((point) =>
+      point.replace(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(Number.parseInt(octal, 8))),
+    );
 }
 
 /** The real paths among `named`, outermost only. One that does not exist is left to the view to refuse. */

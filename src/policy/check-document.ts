@@ -28,6 +28,7 @@ export function conflictsOf(document: PolicyDocument, files: readonly string[]):
         message: `\`tools.${name}.${path.join('.')}\` may only narrow \`${path.join('.')}\`: ${message}`,
       })),
     ),
+    ...grantsBelowWrites(document),
     ...foldedNames(['tools'], document.tools),
     ...foldedNames(['rate_limits'], document.rate_limits),
     ...foldedNames(['cost'], document.cost),
@@ -81,6 +82,31 @@ function environmentConflicts(
   const both = (environment?.pass ?? []).filter((name) => Object.hasOwn(set, name));
   return both.map((name) =>
     conflict([...at, 'environment', 'set', name], `\`${name}\` is in \`pass\` and in \`set\``),
+  );
+}
+
+/**
+ * What one tool may write, it may swap for a link to anything: no other tool may be granted a path
+ * below it. The same folder may be granted to both.
+ */
+function grantsBelowWrites(document: PolicyDocument): Conflict[] {
+  const tools = Object.entries(document.tools ?? {});
+  const sections = [
+    { at: [] as readonly PropertyKey[], filesystem: document.filesystem },
+    ...tools.map(([name, { filesystem }]) => ({ at: ['tools', name], filesystem })),
+  ];
+  const writes = sections.flatMap(({ filesystem }) => filesystem?.write ?? []);
+  return sections.flatMap(({ at, filesystem }) =>
+    (['read', 'write', 'execute'] as const).flatMap((kind) =>
+      (filesystem?.[kind] ?? []).flatMap((path, index) => {
+        const outer = writes.find((each) => each !== path && isWithin(each, path));
+        // Within one section it is a matter of that tool alone, and told apart above.
+        const isOwn = filesystem?.write?.includes(outer ?? '') ?? false;
+        if (outer === undefined || isOwn) return [];
+        const message = `\`${path}\` lies in \`${outer}\`, which another tool may write`;
+        return [conflict([...at, 'filesystem', kind, index], message)];
+      }),
+    ),
   );
 }
 

@@ -1,10 +1,12 @@
-import { open, rename } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import { EnforceError } from '../errors.ts';
 
 /** Replaces a file whole: a crash, also of the host, leaves the file of before or after. */
 export async function replaceFile(file: string, text: string): Promise<void> {
   const next = `${file}.next`;
-  const handle = await open(next, 'w', 0o600);
+  // Left by a crash, or put there by somebody as a link to another file.
+  await rm(next, { force: true });
+  const handle = await open(next, 'wx', 0o600);
   try {
     await handle.writeFile(text);
     await handle.datasync();
