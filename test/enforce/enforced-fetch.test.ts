@@ -13,7 +13,16 @@ beforeAll(async () => {
   server = createServer((incoming, response) => {
     hits.push(incoming.url ?? '');
     if (incoming.url === '/away') response.writeHead(302, { location: 'http://evil.test/' }).end();
-    else if (incoming.url !== '/silent') response.end(`page ${incoming.url}`);
+    else if (incoming.url === '/codings') {
+      const coding = Array(6).fill('gzip').join(',');
+      response.writeHead(200, { 'content-encoding': coding, 'content-length': '30' });
+      response.write('abc', () => setTimeout(() => response.destroy(), 20));
+    } else if (incoming.url === '/onward') {
+      response.writeHead(302, { location: '/endless' }).end();
+    } else if (incoming.url === '/endless') {
+      const timer = setInterval(() => response.write('more '), 10);
+      response.on('close', () => clearInterval(timer));
+    } else if (incoming.url !== '/silent') response.end(`page ${incoming.url}`);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -104,6 +113,22 @@ describe('a fetch of this process', () => {
     const next = fetches.fetch(ALLOWED, `http://allowed.test:${port}/`);
     await expect(next).rejects.toMatchObject({ name: 'AuditError', code: 'ENF_AUDIT_WRITE' });
     expect(hits.length).toBe(before);
+  });
+
+  test('fails, and nothing else does, on an answer in more codings than fetch takes', async () => {
+    const { fetches } = open();
+    const attempt = fetches.fetch(ALLOWED, `http://allowed.test:${port}/codings`);
+    await expect(attempt).rejects.toMatchObject({ name: 'TypeError' });
+    await fetches.close();
+  });
+
+  test('ends when it is stopped after a redirect, and is recorded', async () => {
+    const { fetches, entries } = open();
+    const response = await fetches.fetch(ALLOWED, `http://allowed.test:${port}/onward`);
+    const read = response.text();
+    await fetches.close();
+    await expect(read).rejects.toThrow();
+    expect(entries).toHaveLength(2);
   });
 
   test('ends when it is stopped, and is recorded then', async () => {

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import {
   chmodSync,
   existsSync,
@@ -168,6 +169,25 @@ describe.each(['isolated', 'hardened', 'process'] as const)('%s: a prepared work
     const { end } = await runner.run(job);
     delete process.env['ENFORCECORE_TEST_PASSED'];
     expect(end).toMatchObject({ value: { ENFORCECORE_TEST_PASSED: 'new' } });
+  });
+
+  test('never has the environment of another call, whenever it was started', async () => {
+    const { runner, pool } = await open();
+    const base = await makeJob(tool('read-environment.mjs'));
+    const environment = { pass: ['ENFORCECORE_TEST_PASSED'], set: {} };
+    const job = { ...base, confinement: { ...base.confinement, environment } };
+    const seen: unknown[] = [];
+    for (let call = 0; call < 4; call += 1) {
+      process.env['ENFORCECORE_TEST_PASSED'] = 'mine';
+      const running = runner.run({ ...job, callId: randomUUID() });
+      // What the program does next, for somebody else.
+      process.env['ENFORCECORE_TEST_PASSED'] = 'theirs';
+      seen.push((await running).end);
+      await eventually(() => pool.readyCount === 1, 30_000);
+    }
+    delete process.env['ENFORCECORE_TEST_PASSED'];
+    for (const end of seen)
+      expect(end).toMatchObject({ value: { ENFORCECORE_TEST_PASSED: 'mine' } });
   });
 
   test('is charged with the wall clock of its call from admission on', async () => {

@@ -303,3 +303,15 @@ describe('clear and close', () => {
     await expect(pool.close()).rejects.toThrow(AggregateError);
   });
 });
+
+test('keeps nothing of a key that it does not know', async () => {
+  const { pool, enter } = openPool({ workersMax: 1000 });
+  const visits = Array.from({ length: 256 }, (_, n) => enter(`key ${n}`));
+  const { leave } = enter('one too many');
+  const back = new FakeWorker('one too many');
+  leave(back);
+  await settle();
+  expect(back.isEnded).toBe(true);
+  for (const visit of visits) visit.leave();
+  await pool.close();
+});

@@ -296,3 +296,19 @@ describe('a policy given as a value', () => {
     expect(reads).toBe(1);
   });
 });
+
+test('refuses to grant a tool what lies below what another tool may write', async () => {
+  const policy = (read: string) => ({
+    name: 'shared',
+    tools: {
+      writer: { filesystem: { write: ['/srv/shared'] } },
+      reader: { filesystem: { read: [read] } },
+    },
+  });
+  const refused = loadPolicy(policy('/srv/shared/in'));
+  await expect(refused).rejects.toThrow(
+    '`/srv/shared/in` lies in `/srv/shared`, which another tool',
+  );
+  await expect(loadPolicy(policy('/srv/shared'))).resolves.toMatchObject({ name: 'shared' });
+  await expect(loadPolicy(policy('/srv/shared-not'))).resolves.toMatchObject({ name: 'shared' });
+});
