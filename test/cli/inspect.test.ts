@@ -1,4 +1,4 @@
-import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, test } from 'vitest';
@@ -177,6 +177,7 @@ describe('which entries', () => {
       expect(seqsOf(out)).toEqual(all.slice(-tail));
     }
     // Older segments are not even opened.
+    chmodSync(`${firstSegment(path)}.gz`, 0o600);
     writeFileSync(`${firstSegment(path)}.gz`, 'no gzip');
     expect((await run([path, '--tail', '3'])).code).toBe(0);
     expect((await run([path])).code).toBe(6);

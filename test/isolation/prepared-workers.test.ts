@@ -48,7 +48,8 @@ function madeByUs(): { pids: number[]; scratch: string[]; groups: string[]; ids:
     groups: groupRoots().flatMap((root) =>
       list(root).filter((name) => new RegExp(`^enforcecore-\\d+-${process.pid}-`).test(name)),
     ),
-    ids: list('/run/enforcecore-ids').filter((name) =>
+    // Root's alone: an ordinary user has no ids, and may not look.
+    ids: (process.getuid?.() === 0 ? list('/run/enforcecore-ids') : []).filter((name) =>
       readFileSync(join('/run/enforcecore-ids', name), 'utf8').includes(` ${process.pid} `),
     ),
   };
