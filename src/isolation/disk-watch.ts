@@ -62,20 +62,14 @@ export async function prepareDiskWatch(input: DiskWatchInput): Promise<DiskWatch
       error,
     );
   });
-  let bytesBefore: number | null = before.bytes;
-  return {
-    start: (how) => {
-      // A worker that serves another call: what earlier ones left is not this one's.
-      const base = bytesBefore ?? countNow(all) ?? before.bytes;
-      bytesBefore = null;
-      return startWatch({ all, kept: input.paths, bytesMax: base + input.bytesMax }, how);
-    },
-  };
+  // The same for every call of a worker, and to the last look: what one leaves in its scratch is there
+  // for the next, which could otherwise leave as much again.
+  const limit = { all, bytesMax: before.bytes + input.bytesMax };
+  return { start: (how) => startWatch(limit, how) };
 }
 
 interface DiskLimit {
   readonly all: readonly string[];
-  readonly kept: readonly string[];
   /** With what lay there before. */
   readonly bytesMax: number;
 }
@@ -121,8 +115,8 @@ function startWatch(limit: DiskLimit, how: DiskWatchStart): DiskLooks {
 }
 
 /** The processes are gone, and with them what had no name: what they leave is counted in one go. */
-function lastLook({ kept, bytesMax }: DiskLimit): LimitKind | null {
-  const bytes = countNow(kept);
+function lastLook({ all, bytesMax }: DiskLimit): LimitKind | null {
+  const bytes = countNow(all);
   // More than can be counted was not there before; and what a tool has closed, it has to answer for.
   return bytes === null || bytes > bytesMax ? 'disk' : null;
 }

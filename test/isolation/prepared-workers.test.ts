@@ -90,9 +90,11 @@ function parentOf(pid: number): number {
 
 function withReuse(job: Job, reuse: number): Job {
   const { confinement } = job;
+  // Without a control group a worker that may start processes is not kept.
+  const isolation = { ...confinement.isolation, reuse, exec: 'none' } as const;
   return {
     ...job,
-    confinement: { ...confinement, isolation: { ...confinement.isolation, reuse } },
+    confinement: { ...confinement, isolation },
   };
 }
 
