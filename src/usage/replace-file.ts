@@ -1,12 +1,17 @@
-import { open, rename, rm } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { open, rename } from 'node:fs/promises';
 import { EnforceError } from '../errors.ts';
+
+// No such flag on Windows.
+const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW = 0 } = constants;
+
+/** One that a crash left is written over; one that somebody put there as a link is not followed. */
+const REPLACING = O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW;
 
 /** Replaces a file whole: a crash, also of the host, leaves the file of before or after. */
 export async function replaceFile(file: string, text: string): Promise<void> {
   const next = `${file}.next`;
-  // Left by a crash, or put there by somebody as a link to another file.
-  await rm(next, { force: true });
-  const handle = await open(next, 'wx', 0o600);
+  const handle = await open(next, REPLACING, 0o600);
   try {
     await handle.writeFile(text);
     await handle.datasync();

@@ -101,7 +101,8 @@ function withReuse(job: Job, reuse: number): Job {
 function mayExecute(job: Job): Job {
   const { confinement } = job;
   const filesystem = { ...confinement.filesystem, execute: ['/usr/bin'] };
-  return { ...job, confinement: { ...confinement, filesystem } };
+  const isolation = { ...confinement.isolation, exec: 'any' } as const;
+  return { ...job, confinement: { ...confinement, filesystem, isolation } };
 }
 
 const { runners: here, shortfalls } = await openHostTiers([]);
