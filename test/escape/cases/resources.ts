@@ -154,7 +154,7 @@ export const RESOURCE_CASES: readonly EscapeCase[] = [
   memoryBomb(
     ['res-06'],
     'fills its JavaScript heap',
-    'for (let n = 0; n < 1e5; n += 1) all.push({ n });',
+    'for (let n = 0; n < 10; n += 1) all.push(new Array(1e5).fill(n));',
   ),
   memoryBomb(['res-07'], 'takes memory outside its heap', 'all.push(Buffer.alloc(8e6, 1));'),
   {
