@@ -103,7 +103,7 @@ function grantsBelowWrites(document: PolicyDocument): Conflict[] {
         // Within one section it is a matter of that tool alone, and told apart above.
         const isOwn = filesystem?.write?.includes(outer ?? '') ?? false;
         if (outer === undefined || isOwn) return [];
-        const message = `\`${path}\` lies in \`${outer}\`, which another tool may write`;
+        const message = `\`${path}\` lies in \`${outer}\`, which another tool may write: grant both the same folder, or move it`;
         return [conflict([...at, 'filesystem', kind, index], message)];
       }),
     ),
